@@ -1,0 +1,109 @@
+/**
+ * The key hierarchy of one connection.
+ *
+ *   connection key (vault) -> key ring (document `ring`) -> person keys (in each person's document) -> records, log parts
+ *
+ * The connection key only wraps the ring. The ring seals what names nobody (sealing), wraps person keys (wrapping) and
+ * computes pseudonyms and hashes (index). The index key never rotates: every id in the connection depends on it.
+ */
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import type { Ambient } from "../ambient.ts";
+import { type ContentKey, open, type Place, type Sealed, seal } from "./seal.ts";
+
+export interface KeyRing {
+  sealing: ContentKey;
+  wrapping: ContentKey;
+  index: KeyObject;
+}
+
+/** Raw ring as it is sealed under the connection key: base64url of 32 bytes each. */
+export interface RingContent {
+  id: string;
+  sealing: string;
+  wrapping: string;
+  index: string;
+}
+
+export interface WrappedKey {
+  id: string;
+  wrapped: Sealed<string>;
+}
+
+export const contentKey = (id: string, bytes: Buffer): ContentKey => {
+  if (bytes.length !== 32) throw new RangeError("a content key has 32 bytes");
+  return { id, key: createSecretKey(bytes) };
+};
+
+export const newRingContent = (ambient: Ambient): RingContent => ({
+  id: ambient.randomBytes(6).toString("base64url"),
+  sealing: ambient.randomBytes(32).toString("base64url"),
+  wrapping: ambient.randomBytes(32).toString("base64url"),
+  index: ambient.randomBytes(32).toString("base64url"),
+});
+
+export const keyRing = (content: RingContent): KeyRing => ({
+  sealing: contentKey(`s-${content.id}`, Buffer.from(content.sealing, "base64url")),
+  wrapping: contentKey(`w-${content.id}`, Buffer.from(content.wrapping, "base64url")),
+  index: createSecretKey(Buffer.from(content.index, "base64url")),
+});
+
+const personKeyPlace = (connectionId: string, personId: string, keyId: string): Place => ({
+  container: "directory",
+  partition: connectionId,
+  document: `u:${personId}`,
+  fields: `key ${keyId}`,
+});
+
+export const newPersonKey = (
+  ambient: Ambient,
+  ring: KeyRing,
+  connectionId: string,
+  personId: string,
+): { key: ContentKey; wrapped: WrappedKey } => {
+  const id = `p-${ambient.randomBytes(6).toString("base64url")}`;
+  const bytes = ambient.randomBytes(32);
+  const wrapped = seal(ambient, ring.wrapping, personKeyPlace(connectionId, personId, id), bytes.toString("base64url"));
+  return { key: contentKey(id, bytes), wrapped: { id, wrapped } };
+};
+
+export const openPersonKey = (ring: KeyRing, connectionId: string, personId: string, key: WrappedKey): ContentKey =>
+  contentKey(
+    key.id,
+    Buffer.from(open(ring.wrapping, personKeyPlace(connectionId, personId, key.id), key.wrapped), "base64url"),
+  );
+
+/** A key for one run: seals its staged chunks, lives sealed in head, is gone when the run ends. */
+export const newRunKey = (ambient: Ambient): { key: ContentKey; content: RunKeyContent } => {
+  const content = {
+    id: `t-${ambient.randomBytes(6).toString("base64url")}`,
+    key: ambient.randomBytes(32).toString("base64url"),
+  };
+  return { key: runKey(content), content };
+};
+
+export interface RunKeyContent {
+  id: string;
+  key: string;
+}
+
+export const runKey = (content: RunKeyContent): ContentKey =>
+  contentKey(content.id, Buffer.from(content.key, "base64url"));
+
+/** What a keyed hash is for; two purposes never give the same hash of the same text. */
+export type MacPurpose = "person" | "mail" | "upn" | "product-user" | "content" | "plan";
+
+export const mac = (ring: Pick<KeyRing, "index">, purpose: MacPurpose, text: string): Buffer =>
+  createHmac("sha256", ring.index).update(purpose).update("\0").update(text).digest();
+
+/** The pseudonym of an object id: document id, URL part, log subject. 22 characters. */
+export const personId = (ring: Pick<KeyRing, "index">, objectId: string): string =>
+  mac(ring, "person", objectId.toLowerCase()).subarray(0, 16).toString("base64url");
+
+export const blindIndex = (
+  ring: Pick<KeyRing, "index">,
+  purpose: "mail" | "upn" | "product-user",
+  text: string,
+): string =>
+  mac(ring, purpose, purpose === "product-user" ? text : text.normalize("NFKC").trim().toLowerCase())
+    .subarray(0, 16)
+    .toString("base64url");

@@ -1,0 +1,79 @@
+/**
+ * Applying: the plan's chunks in fixed order, each commit with its log entries. A change is applied only to the version it was
+ * planned from; anything else is left to the next round (`moved`). The last commit moves the delta links and ends the run, so
+ * whatever happens before it only makes the same delta be read again.
+ */
+import { AppError } from "../../errors.ts";
+import type { Commit } from "../../store/commit.ts";
+import type { Head } from "../../store/documents.ts";
+import type { Change } from "../plan.ts";
+import { Batch } from "./batch.ts";
+import { passes } from "./cursor.ts";
+import { prepare } from "./prepare.ts";
+import { carryOn, checkpoint, commitAs, type Round, SliceEnded } from "./round.ts";
+
+/** Commits everything but the last batch, which is returned: it goes out together with the end of the run. */
+export const apply = async (round: Round): Promise<Batch> => {
+  let batch = new Batch();
+  for (;;) {
+    const { at } = round.cursor;
+    if (at.phase !== "applying" || at.pass >= passes.length) return batch;
+    const pass = passes[at.pass] as (typeof passes)[number];
+    if (at.chunk >= round.staging.chunks(pass)) {
+      round.cursor.at = { phase: "applying", pass: at.pass + 1, chunk: 0 };
+      continue;
+    }
+    const changes = (await round.staging.chunk(pass, at.chunk)).filter((change) =>
+      round.staging.current(change, pass, at.chunk),
+    );
+    batch = await applyChanges(round, batch, changes);
+    round.cursor.at = { phase: "applying", pass: at.pass, chunk: at.chunk + 1 };
+  }
+};
+
+const changesPerStep = 60;
+
+const applyChanges = async (round: Round, open: Batch, changes: readonly Change[]): Promise<Batch> => {
+  let batch = open;
+  let rest = [...changes];
+  while (rest.length > 0) {
+    const left = await prepare(round, batch, rest.slice(0, changesPerStep));
+    rest = [...left, ...rest.slice(changesPerStep)];
+    // A large plan goes out as it comes; a small one stays whole and goes out with the end of the run.
+    if (left.length === 0 && !batch.full) continue;
+    if (batch.size === 0 && left.length > 0)
+      throw new AppError("unexpected", { detail: "A single change does not fit into a commit." });
+    // From here on the run spans several commits: a crash must find the whole plan in `work`.
+    if (round.staging.unflushed > 0) await checkpoint(round);
+    rest = [...(await send(round, batch, carryOn(round))), ...rest];
+    batch = new Batch();
+    if (round.needs.ambient.now() >= round.sliceEndsAt) throw new SliceEnded();
+  }
+  return batch;
+};
+
+/**
+ * Sends a batch; what moved under it is looked at and planned again, until it fits. Returns changes for which there was no more
+ * room when the batch was built again.
+ */
+export const send = async (
+  round: Round,
+  batch: Batch,
+  advance: (head: Head) => Head,
+  more: (batch: Batch) => Pick<Commit, "writes" | "entries"> = () => ({}),
+): Promise<Change[]> => {
+  const left: Change[] = [];
+  for (let current = batch; ; ) {
+    const { writes = [], entries = [] } = more(current);
+    const sent = current;
+    const result = await commitAs(round, {
+      advance: (head) => advance(sent.count(head)),
+      writes: [...current.writes(), ...writes],
+      entries: [...current.entries, ...entries],
+    });
+    if (result.outcome === "committed") return left;
+    // Careful: this time nothing is assumed to be absent.
+    current = new Batch(true);
+    left.push(...(await prepare(round, current, sent.changes)));
+  }
+};

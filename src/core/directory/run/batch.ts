@@ -1,0 +1,88 @@
+/** One commit in the making: at most one write per document, its log entries, and the changes it was made from. */
+import type { EntryDraft } from "../../audit/entries.ts";
+import { maxBytesPerCommit, maxWritesPerCommit } from "../../store/commit.ts";
+import type { DirectoryDoc, Head, Stored } from "../../store/documents.ts";
+import type { Write } from "../../store/ports.ts";
+import type { Change } from "../plan.ts";
+
+export class Batch {
+  readonly entries: EntryDraft[] = [];
+  readonly changes: Change[] = [];
+  /** People, groups and memberships that come and go with this batch. */
+  readonly delta = { people: 0, groups: 0, memberships: 0 };
+  /** Load every document before it is written; a first attempt takes new objects to be new. */
+  readonly careful: boolean;
+  readonly #writes = new Map<string, Write>();
+  #bytes = 0;
+
+  constructor(careful = false) {
+    this.careful = careful;
+  }
+
+  get size(): number {
+    return this.#writes.size;
+  }
+
+  /** So full that the next object may not fit. */
+  get full(): boolean {
+    return !this.fits(8, 200_000);
+  }
+
+  fits(writes: number, bytes: number): boolean {
+    return this.#writes.size + writes <= maxWritesPerCommit && this.#bytes + bytes <= maxBytesPerCommit;
+  }
+
+  /** The document as this batch leaves it: undefined = not touched, null = deleted. */
+  pending(id: string): DirectoryDoc | null | undefined {
+    const write = this.#writes.get(id);
+    return write === undefined ? undefined : write.op === "delete" ? null : write.doc;
+  }
+
+  /** `stored` is the document as it is in the store, null when it is not there. */
+  put(doc: DirectoryDoc, stored: Stored<DirectoryDoc> | null): void {
+    const { _etag, ...clean } = doc as Stored<DirectoryDoc>;
+    this.#add(
+      stored
+        ? { op: "replace", doc: clean as DirectoryDoc, etag: stored._etag }
+        : { op: "create", doc: clean as DirectoryDoc },
+    );
+  }
+
+  delete(id: string, stored: Stored<DirectoryDoc> | null): void {
+    if (stored) this.#add({ op: "delete", id, etag: stored._etag });
+    else this.#writes.delete(id);
+  }
+
+  log(entry: EntryDraft): void {
+    this.entries.push(entry);
+    this.#bytes +=
+      300 + (entry.changes?.length ?? 0) + 26 * ((entry.added?.length ?? 0) + (entry.removed?.length ?? 0));
+  }
+
+  writes(): Write[] {
+    return [...this.#writes.values()];
+  }
+
+  /** Head with this batch counted in. */
+  count(head: Head): Head {
+    const { people, groups, memberships } = head.counters;
+    return {
+      ...head,
+      counters: {
+        people: people + this.delta.people,
+        groups: groups + this.delta.groups,
+        memberships: memberships + this.delta.memberships,
+      },
+    };
+  }
+
+  #add(write: Write): void {
+    const id = write.op === "delete" ? write.id : write.doc.id;
+    this.#writes.set(id, write);
+    if (write.op !== "delete") this.#bytes += approximateSize(write.doc);
+  }
+}
+
+/** Bytes of a document's JSON; shards are measured by their ids, which are most of them. */
+const approximateSize = (doc: DirectoryDoc): number =>
+  doc.kind === "members" ? 300 + doc.members.length * 25 : JSON.stringify(doc).length;

@@ -1,0 +1,130 @@
+/** The end of a run: the last batch, the new links, the run's document and the snapshot marker, in one commit. */
+import { iso } from "../../ambient.ts";
+import { draftEntry } from "../../audit/change-log.ts";
+import { seal } from "../../crypto/seal.ts";
+import { type ConnectionDoc, type Head, ids, type RunDoc, type Stored } from "../../store/documents.ts";
+import type { Write } from "../../store/ports.ts";
+import { nextDue, wakeAfter } from "../schedule.ts";
+import { send } from "./applying.ts";
+import { Batch } from "./batch.ts";
+import type { Links } from "./cursor.ts";
+import { prepare } from "./prepare.ts";
+import { carryOn, checkpoint, countRequests, linksPlace, newRunDoc, type Round } from "./round.ts";
+
+export const finish = async (round: Round, batch: Batch): Promise<void> => {
+  const { needs, connection } = round;
+  const { connectionId, ring } = connection;
+  countRequests(round);
+  let last = batch;
+  // The last commit also writes the run, its entry and perhaps the connection.
+  if (!last.fits(3, 20_000)) {
+    if (round.staging.unflushed > 0) await checkpoint(round);
+    const left = await send(round, last, carryOn(round));
+    last = new Batch();
+    while (left.length > 0) left.splice(0, left.length, ...(await prepare(round, last, left)));
+  }
+  const ended = needs.ambient.now();
+  const changed = changes(round) > 0;
+  const recovered = round.doc.state === "needs-attention";
+  const known = round.runDoc ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
+  const links = seal(needs.ambient, ring.sealing, linksPlace(connectionId), round.cursor.newLinks as Links);
+  const outcome = changed ? "done" : "nothing";
+
+  const runWrites = (): Write[] => {
+    if (!changed && !known && round.warnings.length === 0) return [];
+    round.counts.documentsWritten += last.size + 3;
+    const doc: RunDoc = {
+      ...(known ? withoutEtag(known) : newRunDoc(round)),
+      phase: "ended",
+      outcome,
+      mode: round.mode,
+      counts: round.counts,
+      warnings: round.warnings,
+      planHash: round.planHash,
+      startedAt: iso(round.startedAt),
+      endedAt: iso(ended),
+    };
+    return [known ? { op: "replace", doc, etag: known._etag } : { op: "create", doc }];
+  };
+  const writes: Write[] = [...runWrites(), ...(recovered ? [recoveredConnection(round.doc)] : [])];
+  const entries = [
+    ...(recovered
+      ? [
+          draftEntry(needs.ambient, ring, connectionId, {
+            kind: "connection",
+            op: "updated",
+            object: "connection",
+            cause: round.cause,
+            run: round.id,
+            evidence: "recovered",
+          }),
+        ]
+      : []),
+    // The snapshot marker: here the directory is as the tenant was when it was read.
+    ...(changed || known
+      ? [
+          draftEntry(needs.ambient, ring, connectionId, {
+            kind: "run",
+            op: "ended",
+            object: round.id,
+            cause: round.cause,
+            run: round.id,
+          }),
+        ]
+      : []),
+  ];
+  const left = await send(round, last, advance(round, links, ended, outcome), () => ({ writes, entries }));
+  // Room for the rest was lost when the batch was built again; its versions decide in the next round.
+  round.counts.moved += left.length;
+  if (!round.staging.inMemory) await needs.work.drop(round.id);
+};
+
+const advance =
+  (round: Round, links: NonNullable<Head["links"]>, ended: number, outcome: "done" | "nothing") =>
+  (head: Head): Head => {
+    const requested = head.requested?.runId === round.id ? null : head.requested;
+    const dueAt = nextDue(head.connectionId, round.connection.settings, round.startedAt);
+    return {
+      ...head,
+      owner: null,
+      leaseUntil: 0,
+      attempts: 0,
+      failures: 0,
+      run: null,
+      requested,
+      links,
+      selection: round.cursor.suspect || round.counts.moved > 0 ? null : round.needs.source.selection,
+      dueAt,
+      wakeAt: wakeAfter({ run: null, requested, dueAt }, ended),
+      lastRound: {
+        startedAt: round.startedAt,
+        endedAt: ended,
+        cause: round.cause,
+        outcome,
+        requests: round.counts.graphRequests,
+      },
+    };
+  };
+
+const changes = (round: Round): number => {
+  const c = round.counts;
+  return (
+    c.peopleCreated +
+    c.peopleUpdated +
+    c.peopleRevived +
+    c.peopleDeactivated +
+    c.groupsCreated +
+    c.groupsUpdated +
+    c.groupsRemoved +
+    c.membershipsAdded +
+    c.membershipsRemoved
+  );
+};
+
+const withoutEtag = ({ _etag, ...doc }: Stored<RunDoc>): RunDoc => doc;
+
+const recoveredConnection = ({ _etag, ...doc }: Stored<ConnectionDoc>): Write => ({
+  op: "replace",
+  doc: { ...doc, state: "active", attention: null },
+  etag: _etag,
+});

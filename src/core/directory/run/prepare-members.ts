@@ -1,0 +1,149 @@
+/** Memberships of one group, shard by shard: set operations, so repeating them changes nothing and writes nothing. */
+import { iso } from "../../ambient.ts";
+import { draftEntry } from "../../audit/change-log.ts";
+import { type GroupDoc, ids, type ShardDoc, type Stored } from "../../store/documents.ts";
+import type { Change, GroupChange, MembersChange } from "../plan.ts";
+import { byLeaf, split } from "../shards.ts";
+import type { Batch } from "./batch.ts";
+import type { Loaded } from "./prepare.ts";
+import type { Round } from "./round.ts";
+
+/** Returns what did not fit into the batch, or null. */
+export const prepareMembers = async (
+  round: Round,
+  batch: Batch,
+  loaded: Loaded,
+  change: MembersChange,
+): Promise<Change | null> => {
+  const { needs, connection } = round;
+  const { connectionId, ring } = connection;
+  const groupId = ids.group(change.group);
+  const stored = loaded.groups.get(groupId) ?? null;
+  const group = (batch.pending(groupId) ?? stored) as GroupDoc | null;
+  if (!group || batch.pending(groupId) === null) {
+    round.counts.moved++;
+    return null;
+  }
+
+  const adding = change.op === "add";
+  const leaves = new Set(group.leaves);
+  const done: string[] = [];
+  const left: string[] = [];
+  const touched = byLeaf(group.leaves, change.people);
+  const shards = await needs.store.load(
+    connectionId,
+    "members",
+    [...touched.keys()].map((bits) => ids.shard(change.group, bits)),
+  );
+  for (const [bits, people] of touched) {
+    const id = ids.shard(change.group, bits);
+    const pending = batch.pending(id);
+    const shard = shards.get(id) ?? null;
+    const before = pending === null ? [] : (((pending as ShardDoc | undefined) ?? shard)?.members ?? []);
+    const members = new Set(before);
+    const moved = people.filter((person) => members.has(person) !== adding);
+    if (moved.length === 0) continue;
+    if (!batch.fits(4 + Math.ceil(moved.length / 250), (before.length + moved.length) * 40)) {
+      left.push(...people);
+      continue;
+    }
+    for (const person of moved) adding ? members.add(person) : members.delete(person);
+    leaves.delete(bits);
+    for (const [leaf, ofLeaf] of split(bits, [...members])) {
+      leaves.add(leaf);
+      writeShard(batch, connectionId, change.group, leaf, ofLeaf, leaf === bits ? shard : null);
+    }
+    if (!leaves.has(bits)) batch.delete(id, shard);
+    done.push(...moved);
+  }
+
+  const children = new Set(group.children);
+  const movedChildren = change.children.filter((child) => children.has(child) !== adding);
+  for (const child of movedChildren) adding ? children.add(child) : children.delete(child);
+  const nextLeaves = [...leaves].sort();
+  if (movedChildren.length > 0 || JSON.stringify(nextLeaves) !== JSON.stringify([...group.leaves].sort()))
+    batch.put(
+      { ...group, leaves: nextLeaves, children: [...children].sort(), changedAt: iso(needs.ambient.now()) },
+      stored,
+    );
+
+  batch.delta.memberships += adding ? done.length : -done.length;
+  const shown = (await activeOnly(round, batch, done)).sort();
+  if (shown.length + movedChildren.length > 0)
+    batch.log(
+      draftEntry(needs.ambient, ring, connectionId, {
+        kind: "members",
+        op: "changed",
+        object: change.group,
+        cause: round.cause,
+        run: round.id,
+        ...(shown.length > 0 ? { [adding ? "added" : "removed"]: shown } : {}),
+        ...(movedChildren.length > 0 ? { [adding ? "childrenAdded" : "childrenRemoved"]: movedChildren.sort() } : {}),
+        ...(change.evidence ? { evidence: change.evidence } : {}),
+      }),
+    );
+  return left.length > 0 ? { ...change, people: left, children: [] } : null;
+};
+
+const writeShard = (
+  batch: Batch,
+  connectionId: string,
+  group: string,
+  bits: string,
+  members: readonly string[],
+  stored: Stored<ShardDoc> | null,
+): void => {
+  const id = ids.shard(group, bits);
+  if (members.length === 0) batch.delete(id, stored);
+  else batch.put({ id, kind: "members", connectionId, v: 1, groupId: group, members: [...members] }, stored);
+};
+
+/** Views, feed and log show only the memberships of people who are synchronised. */
+const activeOnly = async (round: Round, batch: Batch, people: readonly string[]): Promise<string[]> => {
+  const states = await round.needs.store.personStates(round.connection.connectionId, people.map(ids.person));
+  return people.filter((person) => {
+    const pending = batch.pending(ids.person(person));
+    return (pending?.kind === "person" ? pending.state : states.get(ids.person(person))) === "active";
+  });
+};
+
+const shardsPerRemoval = 60;
+
+/**
+ * The group's document and entry go first, its shards with it or in the batches that follow; shards left behind by a crash are
+ * found by their ids when the change is prepared again.
+ */
+export const prepareRemoval = async (
+  round: Round,
+  batch: Batch,
+  loaded: Loaded,
+  change: GroupChange,
+): Promise<Change | null> => {
+  const { needs, connection } = round;
+  const { connectionId, ring } = connection;
+  const stored = loaded.groups.get(ids.group(change.id)) ?? null;
+  if (!batch.fits(shardsPerRemoval + 1, 0)) return change;
+  if (stored && batch.pending(stored.id) !== null) {
+    batch.delete(stored.id, stored);
+    batch.delta.groups--;
+    batch.log(
+      draftEntry(needs.ambient, ring, connectionId, {
+        kind: "group",
+        op: "removed",
+        object: change.id,
+        cause: round.cause,
+        run: round.id,
+        ...(change.evidence ? { evidence: change.evidence } : {}),
+      }),
+    );
+  }
+  const prefix = ids.shard(change.id, "");
+  const shards = (
+    await needs.store.list(connectionId, "members", { after: prefix.slice(0, -1), limit: shardsPerRemoval })
+  ).filter((shard) => shard.id.startsWith(prefix) && batch.pending(shard.id) === undefined);
+  for (const shard of shards) {
+    batch.delete(shard.id, shard);
+    batch.delta.memberships -= shard.members.length;
+  }
+  return shards.length === shardsPerRemoval ? change : null;
+};

@@ -1,0 +1,187 @@
+/**
+ * Turns planned changes into writes and log entries of one batch. What does not fit is returned and goes into the next one.
+ * Called again with the same changes it finds them done and adds nothing.
+ */
+import { iso } from "../../ambient.ts";
+import { draftEntry } from "../../audit/change-log.ts";
+import type { FieldChange } from "../../audit/entries.ts";
+import { blindIndex, newPersonKey, openPersonKey } from "../../crypto/key-ring.ts";
+import { seal } from "../../crypto/seal.ts";
+import { type DocOf, type GroupDoc, ids, type PersonDoc, type Stored } from "../../store/documents.ts";
+import { groupPlace, personPlace } from "../places.ts";
+import { type Change, type GroupChange, type MembersChange, type PersonChange, version } from "../plan.ts";
+import type { FieldValue, PersonRecord } from "../records.ts";
+import type { Batch } from "./batch.ts";
+import { prepareMembers, prepareRemoval } from "./prepare-members.ts";
+import { knownGroup, knownPerson } from "./reading.ts";
+import type { Round } from "./round.ts";
+
+/** Documents of the changes at hand, as they are in the store. */
+export interface Loaded {
+  people: Map<string, Stored<DocOf<"person">>>;
+  groups: Map<string, Stored<DocOf<"group">>>;
+}
+
+export const prepare = async (round: Round, batch: Batch, changes: readonly Change[]): Promise<Change[]> => {
+  const loaded = await load(round, batch, changes);
+  for (const [index, change] of changes.entries()) {
+    if (batch.full) return changes.slice(index);
+    if (change.kind === "person") await preparePerson(round, batch, loaded, change);
+    else if (change.kind === "group" && change.op !== "remove") prepareGroup(round, batch, loaded, change);
+    else {
+      const rest: Change | null =
+        change.kind === "group"
+          ? await prepareRemoval(round, batch, loaded, change)
+          : await prepareMembers(round, batch, loaded, change);
+      if (rest) {
+        batch.changes.push(change.kind === "members" && rest.kind === "members" ? without(change, rest) : change);
+        return [rest, ...changes.slice(index + 1)];
+      }
+    }
+    batch.changes.push(change);
+  }
+  return [];
+};
+
+/** The part of a membership change that went into the batch. */
+const without = (change: MembersChange, rest: MembersChange): MembersChange => {
+  const later = new Set([...rest.people, ...rest.children]);
+  return {
+    ...change,
+    people: change.people.filter((id) => !later.has(id)),
+    children: change.children.filter((id) => !later.has(id)),
+  };
+};
+
+const load = async (round: Round, batch: Batch, changes: readonly Change[]): Promise<Loaded> => {
+  const { needs, connection } = round;
+  const people: string[] = [];
+  const groups: string[] = [];
+  for (const change of changes) {
+    // What is planned as new is taken to be new; if it is not, the store refuses and the batch is built again with care.
+    const fresh = !batch.careful && change.kind !== "members" && change.from === null;
+    if (fresh) continue;
+    if (change.kind === "person") people.push(ids.person(change.id));
+    else groups.push(ids.group(change.kind === "group" ? change.id : change.group));
+  }
+  return {
+    people: people.length ? await needs.store.load(connection.connectionId, "person", people) : new Map(),
+    groups: groups.length ? await needs.store.load(connection.connectionId, "group", [...new Set(groups)]) : new Map(),
+  };
+};
+
+const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change: PersonChange): Promise<void> => {
+  const { needs, connection } = round;
+  const { ring, connectionId } = connection;
+  const stored = loaded.people.get(ids.person(change.id)) ?? null;
+  const now = stored ? version(stored.state, stored.hash) : null;
+  if (now === change.to) return;
+  if (now !== change.from) {
+    round.counts.moved++;
+    return;
+  }
+  const known = stored ? knownPerson(ring, stored) : null;
+  const { key, wrapped } = stored
+    ? { key: openPersonKey(ring, connectionId, change.id, stored.key), wrapped: stored.key }
+    : newPersonKey(needs.ambient, ring, connectionId, change.id);
+  const record = change.record ?? (known?.record as PersonRecord);
+  const state = change.op === "deactivate" ? "deactivated" : "active";
+  const { mail, userPrincipalName } = record.fields;
+  const doc: PersonDoc = {
+    id: ids.person(change.id),
+    kind: "person",
+    connectionId,
+    v: 1,
+    state,
+    reason: state === "active" ? null : (change.evidence ?? null),
+    hash: change.to.slice(state.length + 1),
+    key: wrapped,
+    record:
+      change.record || !stored ? seal(needs.ambient, key, personPlace(connectionId, change.id), record) : stored.record,
+    mailIndex: typeof mail === "string" ? blindIndex(ring, "mail", mail) : null,
+    upnIndex: typeof userPrincipalName === "string" ? blindIndex(ring, "upn", userPrincipalName) : null,
+    productUser: stored?.productUser ?? null,
+    changedAt: iso(needs.ambient.now()),
+  };
+  batch.put(doc, stored);
+  const becomesActive = change.op === "create" || change.op === "revive";
+  // Their memberships may have been stored before the person was: nobody would tell of them later.
+  const groups =
+    becomesActive && !round.cursor.first ? (await needs.store.groupsOf(connectionId, change.id)).sort() : [];
+  if (becomesActive) batch.delta.people++;
+  else if (change.op === "deactivate") batch.delta.people--;
+  batch.log(
+    draftEntry(needs.ambient, ring, connectionId, {
+      kind: "person",
+      op: operations[change.op],
+      object: change.id,
+      cause: round.cause,
+      run: round.id,
+      ...(groups.length > 0 ? { groups } : {}),
+      ...(change.evidence ? { evidence: change.evidence } : {}),
+      changes: change.record ? personDifference(known?.record ?? null, record) : [],
+      key,
+    }),
+  );
+};
+
+const operations = {
+  create: "created",
+  update: "updated",
+  revive: "revived",
+  deactivate: "deactivated",
+  remove: "removed",
+} as const;
+
+const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupChange): void => {
+  const { needs, connection } = round;
+  const { ring, connectionId } = connection;
+  const stored = loaded.groups.get(ids.group(change.id)) ?? null;
+  const now = stored?.hash ?? null;
+  if (now === change.to || !change.record || change.to === null) return;
+  if (now !== change.from) {
+    round.counts.moved++;
+    return;
+  }
+  const doc: GroupDoc = {
+    id: ids.group(change.id),
+    kind: "group",
+    connectionId,
+    v: 1,
+    hash: change.to,
+    record: seal(needs.ambient, ring.sealing, groupPlace(connectionId, change.id), change.record),
+    leaves: stored?.leaves ?? [],
+    children: stored?.children ?? [],
+    changedAt: iso(needs.ambient.now()),
+  };
+  batch.put(doc, stored);
+  if (!stored) batch.delta.groups++;
+  batch.log(
+    draftEntry(needs.ambient, ring, connectionId, {
+      kind: "group",
+      op: operations[change.op],
+      object: change.id,
+      cause: round.cause,
+      run: round.id,
+      changes: fieldDifference(stored ? knownGroup(ring, stored).record.fields : {}, change.record.fields),
+    }),
+  );
+};
+
+/** Field by field, sorted by name; a field that is not there is null. */
+export const fieldDifference = (
+  before: Readonly<Record<string, FieldValue>>,
+  after: Readonly<Record<string, FieldValue>>,
+): FieldChange[] => {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+  return names
+    .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
+    .map((field) => ({ field, before: before[field] ?? null, after: after[field] ?? null }));
+};
+
+const personDifference = (before: PersonRecord | null, after: PersonRecord): FieldChange[] => {
+  const changes = fieldDifference(before?.fields ?? {}, after.fields);
+  if ((before?.manager ?? null) !== after.manager)
+    changes.push({ field: "manager", before: before?.manager ?? null, after: after.manager });
+  return changes;
+};

@@ -1,0 +1,243 @@
+/**
+ * One slice of work on one run: what reading, weighing and applying share. The lease on head is held by `owner`; every commit
+ * renews it, and a commit that finds another owner or a newer epoch ends the slice.
+ */
+import type { Ambient } from "../../ambient.ts";
+import type { ConnectionContext } from "../../context.ts";
+import type { RunKeyContent } from "../../crypto/key-ring.ts";
+import { type ContentKey, type Place, seal } from "../../crypto/seal.ts";
+import { type Commit, type CommitOutcome, commit } from "../../store/commit.ts";
+import {
+  type ConnectionDoc,
+  type Head,
+  ids,
+  type RunCause,
+  type RunCounts,
+  type RunDoc,
+  type RunMode,
+  type Stored,
+} from "../../store/documents.ts";
+import type { DirectoryStore, HintQueue, WorkStore } from "../../store/ports.ts";
+import type { DirectorySource } from "../ports.ts";
+import type { Cursor, Links } from "./cursor.ts";
+import type { Staging } from "./staging.ts";
+
+export interface RoundNeeds {
+  ambient: Ambient;
+  store: DirectoryStore;
+  work: WorkStore;
+  source: DirectorySource;
+  /** Length of a lease, and how long one slice may work before it hands over. */
+  leaseMilliseconds: number;
+  sliceMilliseconds: number;
+}
+
+export interface WorkerNeeds extends RoundNeeds {
+  hints: HintQueue;
+  /** Opens the keys of a connection that may be worked on. */
+  contextFor(doc: Stored<ConnectionDoc>): Promise<ConnectionContext>;
+  /** Deletes a connection whose time has come; called with the lease held. */
+  finishClosing(doc: Stored<ConnectionDoc>, head: Stored<Head>): Promise<void>;
+}
+
+export interface Round {
+  needs: RoundNeeds;
+  connection: ConnectionContext;
+  doc: Stored<ConnectionDoc>;
+  owner: string;
+  head: Stored<Head>;
+  id: string;
+  mode: RunMode;
+  cause: RunCause;
+  epoch: number;
+  startedAt: number;
+  key: ContentKey;
+  keyContent: RunKeyContent;
+  cursor: Cursor;
+  staging: Staging;
+  counts: RunCounts;
+  warnings: { code: string; object?: string }[];
+  planHash: string | null;
+  /** Delta links of the last completed round; null = there is none. */
+  links: Links | null;
+  /** Document of the run; null while nothing about it has been written. */
+  runDoc: Stored<RunDoc> | null;
+  sliceEndsAt: number;
+  /** Graph requests of this slice that are in the counts already. */
+  requestsCounted: number;
+  /** Committed at least once in this slice: the slice made progress. */
+  progressed: boolean;
+}
+
+/** Another worker has the lease. Nothing is to be written any more. */
+export class LostTurn extends Error {
+  constructor() {
+    super("another worker holds the lease");
+    this.name = "LostTurn";
+  }
+}
+
+/** Settings, pause or erasure came between: the run is void. */
+export class Superseded extends Error {
+  readonly head: Stored<Head>;
+  constructor(head: Stored<Head>) {
+    super("the run belongs to an older epoch");
+    this.name = "Superseded";
+    this.head = head;
+  }
+}
+
+/** The slice's time is over; the checkpoint is written. */
+export class SliceEnded extends Error {
+  constructor() {
+    super("the slice has ended at a checkpoint");
+    this.name = "SliceEnded";
+  }
+}
+
+export const noCounts = (): RunCounts => ({
+  peopleRead: 0,
+  groupsRead: 0,
+  peopleCreated: 0,
+  peopleUpdated: 0,
+  peopleRevived: 0,
+  peopleDeactivated: 0,
+  groupsCreated: 0,
+  groupsUpdated: 0,
+  groupsRemoved: 0,
+  membershipsAdded: 0,
+  membershipsRemoved: 0,
+  moved: 0,
+  keptThoughCleared: 0,
+  skipped: 0,
+  graphRequests: 0,
+  documentsWritten: 0,
+});
+
+const maxWarnings = 50;
+
+/** Sets one object aside: listed with its reason, and the others go on. */
+export const setAside = (round: Round, code: string, object?: string): void => {
+  round.counts.skipped++;
+  if (round.warnings.length < maxWarnings) round.warnings.push(object === undefined ? { code } : { code, object });
+};
+
+export const runKeyPlace = (connectionId: string, runId: string): Place => ({
+  container: "directory",
+  partition: connectionId,
+  document: ids.head,
+  fields: `run key ${runId}`,
+});
+export const cursorPlace = (connectionId: string, runId: string): Place => ({
+  container: "directory",
+  partition: connectionId,
+  document: ids.head,
+  fields: `cursor ${runId}`,
+});
+export const linksPlace = (connectionId: string): Place => ({
+  container: "directory",
+  partition: connectionId,
+  document: ids.head,
+  fields: "links",
+});
+
+export const countRequests = (round: Round): void => {
+  const total = round.needs.source.requests(round.connection.connectionId);
+  round.counts.graphRequests += total - round.requestsCounted;
+  round.requestsCounted = total;
+};
+
+/** The run as head keeps it between slices. */
+const runState = (round: Round): NonNullable<Head["run"]> => {
+  const { needs, connection, id } = round;
+  return {
+    id,
+    mode: round.mode,
+    cause: round.cause,
+    epoch: round.epoch,
+    phase: round.cursor.at.phase,
+    startedAt: round.startedAt,
+    key: seal(needs.ambient, connection.ring.sealing, runKeyPlace(connection.connectionId, id), round.keyContent),
+    cursor: seal(needs.ambient, connection.ring.sealing, cursorPlace(connection.connectionId, id), round.cursor),
+    counts: round.counts,
+    warnings: round.warnings,
+    planHash: round.planHash,
+  };
+};
+
+/** Commits as the worker of this round; returns `moved` to the caller and ends the slice on anything worse. */
+export const commitAs = async (
+  round: Round,
+  change: Omit<Commit, "worker">,
+): Promise<Extract<CommitOutcome, { outcome: "committed" | "moved" }>> => {
+  const { needs, owner, epoch } = round;
+  const result = await commit({ ambient: needs.ambient, store: needs.store }, round.head, {
+    ...change,
+    worker: { owner, epoch },
+  });
+  if (result.outcome === "lost-turn") throw new LostTurn();
+  if (result.outcome === "superseded") throw new Superseded(result.head);
+  round.head = result.head;
+  if (result.outcome === "committed") {
+    round.counts.documentsWritten +=
+      (change.writes?.length ?? 0) + 1 + (change.entries && change.entries.length > 0 ? 1 : 0);
+    round.progressed = true;
+  }
+  return result;
+};
+
+/** Head while the run goes on: lease renewed, no attempt counted against it, its place remembered. */
+export const carryOn =
+  (round: Round) =>
+  (head: Head): Head => {
+    const leaseUntil = round.needs.ambient.now() + round.needs.leaseMilliseconds;
+    const requested = head.requested?.runId === round.id ? null : head.requested;
+    return { ...head, leaseUntil, wakeAt: leaseUntil, attempts: 0, requested, run: runState(round) };
+  };
+
+/** Writes what is staged, then the place reached. After this a crash repeats nothing before this point. */
+export const checkpoint = async (round: Round): Promise<void> => {
+  Object.assign(round.cursor, await round.staging.flush());
+  countRequests(round);
+  const runDoc = round.runDoc ? null : newRunDoc(round);
+  const result = await commitAs(round, {
+    advance: carryOn(round),
+    writes: runDoc ? [{ op: "create", doc: runDoc }] : [],
+  });
+  if (result.outcome === "moved")
+    round.runDoc = await round.needs.store.read(round.connection.connectionId, "run", ids.run(round.id));
+  else if (runDoc) round.runDoc = { ...runDoc, _etag: "" };
+};
+
+const maxUnflushed = 5000;
+const maxMillisecondsUnflushed = 20_000;
+
+/** Checkpoints when enough is at stake or the lease wears thin; ends the slice when its time is over. */
+export const breathe = async (round: Round): Promise<void> => {
+  const { needs } = round;
+  const now = needs.ambient.now();
+  const sliceOver = now >= round.sliceEndsAt;
+  const leaseStart = round.head.leaseUntil - needs.leaseMilliseconds;
+  const stale = now - leaseStart > Math.min(maxMillisecondsUnflushed, needs.leaseMilliseconds / 3);
+  if (sliceOver || stale || round.staging.unflushed >= maxUnflushed) await checkpoint(round);
+  if (sliceOver) throw new SliceEnded();
+};
+
+export const newRunDoc = (round: Round): RunDoc => ({
+  id: ids.run(round.id),
+  kind: "run",
+  connectionId: round.connection.connectionId,
+  v: 1,
+  mode: round.mode,
+  cause: round.cause,
+  phase: round.cursor.at.phase,
+  outcome: null,
+  failure: null,
+  counts: round.counts,
+  warnings: round.warnings,
+  planHash: round.planHash,
+  requestedAt: new Date(round.startedAt).toISOString(),
+  startedAt: new Date(round.startedAt).toISOString(),
+  endedAt: null,
+  settingsVersion: round.doc.settingsVersion,
+});

@@ -1,0 +1,300 @@
+/**
+ * The plan of a run while it grows: chunks of changes by pass, raw membership changes, and the set of objects met.
+ * It lives in memory; `flush` writes what is new to `work`, sealed under the run key, under ids that depend only on the cursor,
+ * so that a page read again after a crash replaces what it had staged. A small plan is never flushed at all.
+ */
+import type { Ambient } from "../../ambient.ts";
+import type { KeyRing } from "../../crypto/key-ring.ts";
+import { type ContentKey, open, type Place, type Sealed, seal } from "../../crypto/seal.ts";
+import type { RunCounts } from "../../store/documents.ts";
+import type { WorkStore } from "../../store/ports.ts";
+import {
+  type Change,
+  edgeTerm,
+  type GroupChange,
+  type MembersChange,
+  type PersonChange,
+  planTerm,
+  TermSum,
+} from "../plan.ts";
+import type { Feed } from "../ports.ts";
+import { groupKeyBytes, personKeyBytes, SeenSet } from "../seen.ts";
+import { type Cursor, type Pass, passes } from "./cursor.ts";
+
+/** Raw membership changes of one group, as the feed told them. */
+export interface GroupEdges {
+  add: string[];
+  remove: string[];
+  addChildren: string[];
+  removeChildren: string[];
+}
+
+export type EdgePart = Record<string, GroupEdges>;
+
+type ObjectChange = PersonChange | GroupChange;
+
+const changesPerChunk = 200;
+/** Ids in one membership change; a chunk of them stays far below 2 MB. */
+export const idsPerChange = 5000;
+const cachedParts = 24;
+
+/** Number of a chunk over all passes, as the set of objects met stores it: 0 = none. */
+const chunkCode = (pass: Pass, chunk: number): number => passes.indexOf(pass) * 2 ** 28 + chunk + 1;
+const chunkOf = (code: number): { pass: Pass; chunk: number } => ({
+  pass: passes[Math.floor((code - 1) / 2 ** 28)] as Pass,
+  chunk: (code - 1) % 2 ** 28,
+});
+
+/** Met as a tombstone that changes nothing. */
+const goneCode = 0xffffffff;
+
+const passOf = (change: Change): Pass => {
+  if (change.kind === "members") return change.op === "add" ? "members+" : "members-";
+  if (change.kind === "person") return change.op === "deactivate" ? "people-" : "people+";
+  return change.op === "remove" ? "groups-" : "groups+";
+};
+
+const countOf: Record<string, keyof RunCounts> = {
+  "person create": "peopleCreated",
+  "person update": "peopleUpdated",
+  "person revive": "peopleRevived",
+  "person deactivate": "peopleDeactivated",
+  "group create": "groupsCreated",
+  "group update": "groupsUpdated",
+  "group remove": "groupsRemoved",
+};
+
+export interface StagingNeeds {
+  ambient: Ambient;
+  work: WorkStore;
+  ring: KeyRing;
+  runId: string;
+  key: ContentKey;
+  counts: RunCounts;
+}
+
+export class Staging {
+  readonly #needs: StagingNeeds;
+  readonly #seen: Record<Feed, SeenSet> = { groups: new SeenSet(), users: new SeenSet() };
+  readonly #touched: Record<Feed, Set<string>> = { groups: new Set(), users: new Set() };
+  /** Chunks that are not in `work` yet, by code; the newest of each pass still takes changes. */
+  readonly #pending = new Map<number, Map<string, Change>>();
+  readonly #chunks: Record<Pass, number>;
+  readonly #cache = new Map<string, unknown>();
+  #edges: EdgePart = {};
+  #edgeIds = 0;
+  #edgeParts: number;
+  #seenParts: Record<Feed, number>;
+  #flushed: boolean;
+  readonly sum: TermSum;
+
+  constructor(needs: StagingNeeds, cursor: Cursor) {
+    this.#needs = needs;
+    this.#chunks = { ...cursor.chunks };
+    this.#edgeParts = cursor.edgeParts;
+    this.#seenParts = { ...cursor.seenParts };
+    this.sum = new TermSum(cursor.sum);
+    this.#flushed = cursor.edgeParts + cursor.seenParts.groups + cursor.seenParts.users > 0;
+  }
+
+  /** Loads the objects met before the slice. */
+  async resume(): Promise<void> {
+    for (const feed of ["groups", "users"] as const)
+      for (let part = 0; part < this.#seenParts[feed]; part++)
+        this.#seen[feed].unpack(
+          Buffer.from((await this.#needs.work.get(this.#needs.runId, `seen:${feed}:${part}`)) ?? "", "base64"),
+        );
+  }
+
+  /** Everything staged is still in memory. */
+  get inMemory(): boolean {
+    return !this.#flushed;
+  }
+
+  /** Changes and raw membership changes that are only in memory. */
+  get unflushed(): number {
+    let changes = this.#edgeIds;
+    for (const chunk of this.#pending.values()) changes += chunk.size;
+    return changes;
+  }
+
+  met(feed: Feed, id: string): boolean {
+    return this.#seen[feed].has(keyBytes(feed, id));
+  }
+
+  /** What earlier occurrences in this round said of the object; null = not met. */
+  said(feed: Feed, id: string): "there" | "gone" | null {
+    const seen = this.#seen[feed].get(keyBytes(feed, id));
+    if (!seen) return null;
+    if (seen.chunk === 0) return "there";
+    if (seen.chunk === goneCode) return "gone";
+    return chunkOf(seen.chunk).pass.endsWith("-") ? "gone" : "there";
+  }
+
+  /** The change that earlier occurrences of the object led to, or null (also when it was never met). */
+  async changeOf(feed: Feed, id: string): Promise<ObjectChange | null> {
+    const seen = this.#seen[feed].get(keyBytes(feed, id));
+    if (!seen || seen.chunk === 0 || seen.chunk === goneCode) return null;
+    const { pass, chunk } = chunkOf(seen.chunk);
+    const changes = await this.chunk(pass, chunk);
+    return (
+      (changes.find((change) => change.kind !== "members" && change.id === id) as ObjectChange | undefined) ?? null
+    );
+  }
+
+  /** Puts `change` in the place of what was planned for the object before (`earlier`); null = nothing is to change. */
+  plan(feed: Feed, id: string, change: ObjectChange | null, earlier: ObjectChange | null, gone: boolean): void {
+    const bytes = keyBytes(feed, id);
+    if (earlier) {
+      this.sum.remove(planTerm(this.#needs.ring, earlier));
+      this.#count(earlier, -1);
+    }
+    if (change) {
+      const term = planTerm(this.#needs.ring, change);
+      this.sum.add(term);
+      this.#count(change, 1);
+      this.#seen[feed].set(bytes, this.#append(change), term);
+    } else this.#seen[feed].set(bytes, gone ? goneCode : 0);
+    this.#touched[feed].add(id);
+  }
+
+  /** Net membership changes of one group; split so that no change holds more than `idsPerChange` ids. */
+  planMembers(group: string, op: "add" | "remove", people: string[], children: string[], evidence?: string): void {
+    for (const member of [...people, ...children]) this.sum.add(edgeTerm(this.#needs.ring, group, op, member));
+    this.#needs.counts[op === "add" ? "membershipsAdded" : "membershipsRemoved"] += people.length;
+    for (let at = 0; at === 0 || at < people.length; at += idsPerChange) {
+      const change: MembersChange = {
+        kind: "members",
+        op,
+        group,
+        people: people.slice(at, at + idsPerChange),
+        children: at === 0 ? children : [],
+        ...(evidence ? { evidence } : {}),
+      };
+      if (change.people.length + change.children.length > 0) this.#append(change);
+    }
+  }
+
+  edge(group: string, kind: keyof GroupEdges, member: string): void {
+    const edges = (this.#edges[group] ??= { add: [], remove: [], addChildren: [], removeChildren: [] });
+    edges[kind].push(member);
+    this.#edgeIds++;
+  }
+
+  /** Parts of raw membership changes, staged or not, oldest first. */
+  async *edgeParts(): AsyncIterable<{ part: number; groups: string[] }> {
+    for (let part = 0; part <= this.#edgeParts; part++) yield { part, groups: Object.keys(await this.#edgePart(part)) };
+  }
+
+  async edgesOf(group: string, parts: readonly number[]): Promise<GroupEdges> {
+    const all: GroupEdges = { add: [], remove: [], addChildren: [], removeChildren: [] };
+    for (const part of parts) {
+      const edges = (await this.#edgePart(part))[group];
+      if (!edges) continue;
+      for (const kind of ["add", "remove", "addChildren", "removeChildren"] as const)
+        for (const id of edges[kind]) all[kind].push(id);
+    }
+    return all;
+  }
+
+  /** How many chunks a pass has. */
+  chunks(pass: Pass): number {
+    return this.#chunks[pass] + (this.#pending.has(chunkCode(pass, this.#chunks[pass])) ? 1 : 0);
+  }
+
+  async chunk(pass: Pass, chunk: number): Promise<Change[]> {
+    const pending = this.#pending.get(chunkCode(pass, chunk));
+    return pending ? [...pending.values()] : ((await this.#part<Change[]>(`chunk:${pass}:${chunk}`)) ?? []);
+  }
+
+  /** Whether this is the newest word on the object: an older chunk may hold a change that a later page has replaced. */
+  current(change: Change, pass: Pass, chunk: number): boolean {
+    if (change.kind === "members") return true;
+    const feed = change.kind === "person" ? "users" : "groups";
+    return this.#seen[feed].get(keyBytes(feed, change.id))?.chunk === chunkCode(pass, chunk);
+  }
+
+  /** Writes what is only in memory to `work`; returns the part of the cursor that points at it. */
+  async flush(): Promise<Pick<Cursor, "chunks" | "edgeParts" | "seenParts" | "sum">> {
+    const { work, runId } = this.#needs;
+    for (const [code, changes] of this.#pending) {
+      const { pass, chunk } = chunkOf(code);
+      await this.#put(`chunk:${pass}:${chunk}`, [...changes.values()]);
+      this.#chunks[pass] = Math.max(this.#chunks[pass], chunk + 1);
+    }
+    this.#pending.clear();
+    if (this.#edgeIds > 0) {
+      await this.#put(`edges:${this.#edgeParts}`, this.#edges);
+      this.#edgeParts++;
+      this.#edges = {};
+      this.#edgeIds = 0;
+    }
+    for (const feed of ["groups", "users"] as const) {
+      if (this.#touched[feed].size === 0) continue;
+      const packed = this.#seen[feed].pack([...this.#touched[feed]].map((id) => keyBytes(feed, id)));
+      await work.put(runId, {
+        id: `seen:${feed}:${this.#seenParts[feed]}`,
+        kind: "seen",
+        content: packed.toString("base64"),
+      });
+      this.#seenParts[feed]++;
+      this.#touched[feed].clear();
+    }
+    this.#flushed = true;
+    return {
+      chunks: { ...this.#chunks },
+      edgeParts: this.#edgeParts,
+      seenParts: { ...this.#seenParts },
+      sum: this.sum.toString(),
+    };
+  }
+
+  #append(change: Change): number {
+    const pass = passOf(change);
+    let chunk = this.#chunks[pass];
+    let code = chunkCode(pass, chunk);
+    const ids = (changes: Map<string, Change>): number =>
+      change.kind === "members"
+        ? [...changes.values()].reduce((sum, one) => sum + (one.kind === "members" ? one.people.length : 0), 0)
+        : 0;
+    const open = this.#pending.get(code);
+    if (open && (open.size >= changesPerChunk || ids(open) >= idsPerChange)) {
+      chunk = ++this.#chunks[pass];
+      code = chunkCode(pass, chunk);
+    }
+    let changes = this.#pending.get(code);
+    if (!changes) this.#pending.set(code, (changes = new Map()));
+    changes.set(change.kind === "members" ? `${change.group} ${changes.size}` : change.id, change);
+    return code;
+  }
+
+  #count(change: ObjectChange, by: 1 | -1): void {
+    const name = countOf[`${change.kind} ${change.op}`];
+    if (name) this.#needs.counts[name] += by;
+  }
+
+  async #edgePart(part: number): Promise<EdgePart> {
+    return part === this.#edgeParts ? this.#edges : ((await this.#part<EdgePart>(`edges:${part}`)) ?? {});
+  }
+
+  #place(id: string): Place {
+    return { container: "work", partition: this.#needs.runId, document: id, fields: "content" };
+  }
+
+  async #put(id: string, content: unknown): Promise<void> {
+    const { ambient, work, runId, key } = this.#needs;
+    this.#cache.delete(id);
+    await work.put(runId, { id, kind: "chunk", content: seal(ambient, key, this.#place(id), content) });
+  }
+
+  async #part<T>(id: string): Promise<T | null> {
+    if (this.#cache.has(id)) return this.#cache.get(id) as T;
+    const text = await this.#needs.work.get(this.#needs.runId, id);
+    const content = text === null ? null : open(this.#needs.key, this.#place(id), text as Sealed<T>);
+    if (this.#cache.size >= cachedParts) this.#cache.delete(this.#cache.keys().next().value as string);
+    this.#cache.set(id, content);
+    return content;
+  }
+}
+
+const keyBytes = (feed: Feed, id: string): Buffer => (feed === "users" ? personKeyBytes(id) : groupKeyBytes(id));

@@ -1,0 +1,132 @@
+/**
+ * What a hint sets off: claim head, do what is due, release. All that has to be remembered between two hints is in head, so any
+ * number of hints, lost hints and killed workers come to the same.
+ */
+import { AppError, isAppError } from "../../errors.ts";
+import { commit } from "../../store/commit.ts";
+import { type ConnectionDoc, type Head, ids, type Stored } from "../../store/documents.ts";
+import type { Hint } from "../../store/ports.ts";
+import { CursorExpired } from "../ports.ts";
+import { wakeAfter } from "../schedule.ts";
+import { apply } from "./applying.ts";
+import { openRun, startRun } from "./begin.ts";
+import { finish } from "./finish.ts";
+import { read } from "./reading.ts";
+import { discard, fail, restart, retryLater } from "./recover.ts";
+import { countRequests, LostTurn, type Round, SliceEnded, Superseded, type WorkerNeeds } from "./round.ts";
+import { weigh } from "./weighing.ts";
+
+/** What became of a hint; for the log. */
+export type Worked = "nothing-due" | "held" | "gone" | "done" | "continues" | "retries" | "lost-turn" | "closed";
+
+export const work =
+  (needs: WorkerNeeds) =>
+  async (hint: Hint): Promise<Worked> => {
+    const { ambient, store } = needs;
+    const { connectionId } = hint;
+    const now = ambient.now();
+    const owner = ambient.ulid();
+    const head = await store.claim(connectionId, { owner, now, leaseUntil: now + needs.leaseMilliseconds });
+    if (!head) return await held(needs, hint);
+    const doc = await store.read(connectionId, "connection", ids.connection);
+    if (!doc) return "gone";
+    if (doc.state === "closing") {
+      if (doc.closesAt !== null && Date.parse(doc.closesAt) <= now) {
+        await needs.finishClosing(doc, head);
+        return "closed";
+      }
+      await release(needs, head, doc.closesAt === null ? null : Date.parse(doc.closesAt));
+      return "nothing-due";
+    }
+    if (doc.settings.paused || doc.tid === null || (doc.state !== "active" && doc.state !== "needs-attention")) {
+      await release(needs, head, null);
+      return "nothing-due";
+    }
+    const due = head.dueAt !== null && head.dueAt <= now;
+    if (!head.run && !head.requested && !due) {
+      await release(needs, head, wakeAfter(head, now));
+      return "nothing-due";
+    }
+    return await runSlice(needs, hint, head, doc, owner);
+  };
+
+/** The lease is held. A round that began before the hint may have missed what it is about: come back when the lease ends. */
+const held = async (needs: WorkerNeeds, hint: Hint): Promise<Worked> => {
+  const head = await needs.store.read(hint.connectionId, "head", ids.head);
+  if (!head) return "gone";
+  const began = head.run?.startedAt ?? 0;
+  const rest = head.leaseUntil - needs.ambient.now();
+  if (began < hint.receivedAt && rest > 0) await needs.hints.send(hint, Math.ceil(rest / 1000));
+  return "held";
+};
+
+const release = async (needs: WorkerNeeds, head: Stored<Head>, wakeAt: number | null): Promise<void> => {
+  const worker = { owner: head.owner as string, epoch: head.epoch };
+  await commit(needs, head, { worker, advance: (fresh) => ({ ...fresh, owner: null, leaseUntil: 0, wakeAt }) });
+};
+
+const runSlice = async (
+  needs: WorkerNeeds,
+  hint: Hint,
+  head: Stored<Head>,
+  doc: Stored<ConnectionDoc>,
+  owner: string,
+): Promise<Worked> => {
+  let round: Round | null = null;
+  try {
+    const connection = await needs.contextFor(doc);
+    if (head.run && head.run.epoch !== head.epoch) {
+      await discard(needs, head, doc, "cancelled");
+      await needs.hints.send(hint);
+      return "continues";
+    }
+    round = head.run
+      ? await openRun(needs, connection, doc, head, owner)
+      : await startRun(needs, connection, doc, head, owner);
+    for (;;) {
+      try {
+        await read(round);
+        await weigh(round);
+        await finish(round, await apply(round));
+        return "done";
+      } catch (error) {
+        if (!(error instanceof CursorExpired)) throw error;
+        if (await restart(round)) continue;
+        const failure = new AppError("graph-unavailable", {
+          detail: "The links of a full read expire while it is read.",
+          cause: error,
+        });
+        await fail(needs, round.head, doc, failure);
+        return "retries";
+      }
+    }
+  } catch (error) {
+    if (round) countRequests(round);
+    if (error instanceof LostTurn) return "lost-turn";
+    if (error instanceof Superseded) {
+      await discard(needs, error.head, doc, "cancelled");
+      await needs.hints.send(hint);
+      return "continues";
+    }
+    if (error instanceof SliceEnded) {
+      await handOver(needs, round as Round);
+      await needs.hints.send(hint);
+      return "continues";
+    }
+    const failure = isAppError(error) ? error : new AppError("unexpected", { cause: error });
+    const wait = await retryLater(needs, round, head, doc, failure);
+    if (wait === "failed") await fail(needs, round?.head ?? head, doc, failure);
+    else await needs.hints.send(hint, Math.ceil(wait / 1000));
+    if (failure.code === "unexpected") throw failure;
+    return "retries";
+  }
+};
+
+/** The checkpoint is written: give the lease back so that the next slice can start at once. */
+const handOver = async (needs: WorkerNeeds, round: Round): Promise<void> => {
+  const worker = { owner: round.owner, epoch: round.epoch };
+  await commit(needs, round.head, {
+    worker,
+    advance: (head) => ({ ...head, owner: null, leaseUntil: 0, wakeAt: needs.ambient.now() }),
+  });
+};

@@ -1,0 +1,25 @@
+/** When a connection is due. Pure; head's `wakeAt` is the only thing that acts on it. */
+import { createHash } from "node:crypto";
+import type { Settings } from "../connections/settings.ts";
+import type { Head } from "../store/documents.ts";
+
+const minute = 60_000;
+
+/** 0 <= x < 1, always the same for one connection: spreads connections that were started together. */
+const spread = (connectionId: string): number =>
+  createHash("sha256").update(connectionId).digest().readUInt32BE(0) / 2 ** 32;
+
+/** When the schedule wants the next round after one that started at `startedAt`; null = never. At most the interval, at least 95 % of it. */
+export const nextDue = (connectionId: string, settings: Settings, startedAt: number): number | null =>
+  settings.automatic && !settings.paused
+    ? Math.round(startedAt + settings.intervalMinutes * minute * (1 - spread(connectionId) * 0.05))
+    : null;
+
+/** What head waits for when nobody holds it. Retries set `wakeAt` themselves. */
+export const wakeAfter = (head: Pick<Head, "run" | "requested" | "dueAt">, now: number): number | null => {
+  if (head.run || head.requested) return now;
+  return head.dueAt;
+};
+
+/** 30 s, 1, 2, 4 ... minutes, at most an hour, for the n-th failure in a row. */
+export const backOff = (failures: number): number => Math.min(60 * minute, 30_000 * 2 ** Math.max(0, failures - 1));

@@ -1,0 +1,19 @@
+/** The timer's work: a hint for every connection whose time has come. It starts, resumes and repairs everything. */
+import type { Ambient } from "../ambient.ts";
+import type { DirectoryStore, HintQueue } from "../store/ports.ts";
+
+const hintsPerTick = 5000;
+/** Hints of one tick are spread, so that a thousand connections that are due at once do not start at once. */
+const spreadSeconds = 30;
+
+export const wake =
+  ({ ambient, store, hints }: { ambient: Ambient; store: Pick<DirectoryStore, "due">; hints: HintQueue }) =>
+  async (): Promise<number> => {
+    const now = ambient.now();
+    const due = await store.due(now, hintsPerTick);
+    for (const [index, connectionId] of due.entries()) {
+      const delay = due.length <= 20 ? 0 : Math.floor((index * spreadSeconds) / due.length);
+      await hints.send({ connectionId, receivedAt: now }, delay);
+    }
+    return due.length;
+  };

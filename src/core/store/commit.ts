@@ -1,0 +1,95 @@
+/**
+ * The one way to change a connection: documents, their log entries and head in one transaction (design 5).
+ *
+ * - Head is the first document of the batch and carries the ETag it was read with. When somebody else moved it, sequence and
+ *   chain are laid on the new head and the batch is sent again.
+ * - When the outcome of a batch is not known, head's `commitId` tells. The same batch is safe to send again: at most one of two
+ *   sends passes head's ETag.
+ * - Any other document that moved is the caller's affair: it must look at the document again before it plans again.
+ */
+import type { Ambient } from "../ambient.ts";
+import { logDocument } from "../audit/change-log.ts";
+import type { EntryDraft } from "../audit/entries.ts";
+import { AppError } from "../errors.ts";
+import { type Head, ids, type Stored } from "./documents.ts";
+import { type DirectoryStore, UnknownOutcome, type Write } from "./ports.ts";
+
+/** Head and the log document take two of the 100 places of a batch; the rest is kept free on purpose. */
+export const maxWritesPerCommit = 93;
+export const maxBytesPerCommit = 1_800_000;
+
+export interface Commit {
+  /** Pure: what becomes of head, apart from what commit itself moves. Called again for every head it is laid on. */
+  advance?(head: Head): Head;
+  writes?: readonly Write[];
+  entries?: readonly EntryDraft[];
+  /** The worker that holds the lease, with the epoch its run began under; absent for everybody else. */
+  worker?: { owner: string; epoch: number };
+}
+
+export type CommitOutcome =
+  | { outcome: "committed"; head: Stored<Head> }
+  /** `id` is no longer as it was read; nothing was written. */
+  | { outcome: "moved"; id: string; head: Stored<Head> }
+  /** Somebody else holds the lease now: stop silently. */
+  | { outcome: "lost-turn" }
+  /** Settings, pause or erasure came between: what was planned is void. */
+  | { outcome: "superseded"; head: Stored<Head> };
+
+export interface CommitNeeds {
+  ambient: Ambient;
+  store: Pick<DirectoryStore, "read" | "write">;
+}
+
+const maxAttempts = 12;
+
+export const commit = async (
+  { ambient, store }: CommitNeeds,
+  from: Stored<Head>,
+  change: Commit,
+): Promise<CommitOutcome> => {
+  const { connectionId } = from;
+  const { advance = (head: Head) => head, writes = [], entries = [], worker } = change;
+  const commitId = ambient.ulid();
+  let head = from;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    if (worker && head.owner !== worker.owner) return { outcome: "lost-turn" };
+    if (worker && head.epoch !== worker.epoch) return { outcome: "superseded", head };
+    const { _etag: etag, ...clean } = head;
+    const log = entries.length > 0 ? logDocument(connectionId, head, ambient.now(), entries) : null;
+    const bytes = head.bytes + sizeOf(writes) + (log ? log.doc.body.length + 600 : 0);
+    const next: Head = {
+      ...advance(clean),
+      sequence: log?.sequence ?? head.sequence,
+      chain: log?.chain ?? head.chain,
+      commitId,
+      bytes,
+    };
+    try {
+      const result = await store.write(connectionId, [
+        { op: "replace", doc: next, etag },
+        ...(log ? [{ op: "create" as const, doc: log.doc }] : []),
+        ...writes,
+      ]);
+      if (result.ok) return { outcome: "committed", head: { ...next, _etag: result.headEtag } };
+      const offset = log ? 2 : 1;
+      const refused = result.index >= offset ? writes[result.index - offset] : undefined;
+      // A log number that exists already means that head was read before somebody else's commit: same cure as a moved head.
+      if (refused) return { outcome: "moved", id: refused.op === "delete" ? refused.id : refused.doc.id, head };
+    } catch (error) {
+      if (!(error instanceof UnknownOutcome)) throw error;
+    }
+    const fresh = await store.read(connectionId, "head", ids.head);
+    if (!fresh) throw new AppError("connection-not-found");
+    if (fresh.commitId === commitId) return { outcome: "committed", head: fresh };
+    head = fresh;
+  }
+  throw new AppError("changed-meanwhile");
+};
+
+/** Upper bound of what the writes add; replaced and deleted documents are counted as growth of nothing. */
+export const sizeOf = (writes: readonly Write[]): number => {
+  let bytes = 0;
+  for (const write of writes) if (write.op === "create") bytes += JSON.stringify(write.doc).length;
+  return bytes;
+};

@@ -1,0 +1,136 @@
+/**
+ * What the domain needs of a database. All methods throw `store-unavailable` when the database does not answer usefully, after
+ * the adapter's own short retries; a write whose outcome is not known throws `UnknownOutcome` and nothing else does.
+ */
+import type { Sealed } from "../crypto/seal.ts";
+import type { DirectoryDoc, DocOf, Head, Kind, Stored } from "./documents.ts";
+
+/** Replace and delete carry the ETag of the very document they were planned from; a create never overwrites. */
+export type Write =
+  | { op: "create"; doc: DirectoryDoc }
+  | { op: "replace"; doc: DirectoryDoc; etag: string }
+  | { op: "delete"; id: string; etag: string };
+
+export type WriteOutcome =
+  /** ETag of the first document of the batch, which is head. */
+  | { ok: true; headEtag: string }
+  /** Nothing was written. `index` is the first write that was refused: 0 = head moved (or is missing). */
+  | { ok: false; index: number; reason: "changed" | "exists" | "missing" };
+
+/** The connection broke after a write was sent: it may or may not have happened. */
+export class UnknownOutcome extends Error {
+  constructor(cause: unknown) {
+    super("the outcome of a write is not known", { cause });
+    this.name = "UnknownOutcome";
+  }
+}
+
+export interface Page<T> {
+  items: T[];
+  /** Opaque; null = no more. */
+  next: string | null;
+}
+
+/** One connection's documents. Every call names the connection; there is no call that spans two. */
+export interface DirectoryStore {
+  read<K extends Kind>(connectionId: string, kind: K, id: string): Promise<Stored<DocOf<K>> | null>;
+  /** Documents by id, missing ones left out; any number of ids. */
+  load<K extends Kind>(connectionId: string, kind: K, ids: readonly string[]): Promise<Map<string, Stored<DocOf<K>>>>;
+  /** State of people by document id (`u:...`), missing ones left out; cheaper than `load`. */
+  personStates(connectionId: string, ids: readonly string[]): Promise<Map<string, string>>;
+  /** All or nothing, in one transaction, in the order given; at most 100 writes and 2 MB. Head's replace is the first. */
+  write(connectionId: string, writes: readonly Write[]): Promise<WriteOutcome>;
+  /** One conditional patch: takes the lease when it is free at `now`; the new head, or null when somebody holds it. */
+  claim(connectionId: string, claim: { owner: string; now: number; leaseUntil: number }): Promise<Stored<Head> | null>;
+  /** Documents of a kind in id order (`run`: newest first), after `after` (an id). */
+  list<K extends "person" | "group" | "members" | "run">(
+    connectionId: string,
+    kind: K,
+    options: { after?: string; limit: number; state?: string },
+  ): Promise<Stored<DocOf<K>>[]>;
+  /** Ids only, in id order. */
+  listIds(
+    connectionId: string,
+    kind: "person" | "group",
+    options: { after?: string; limit: number },
+  ): Promise<string[]>;
+  /** Log documents whose last entry is after `after`, oldest first. */
+  log(connectionId: string, after: number, limit: number): Promise<Stored<DocOf<"log">>[]>;
+  /** Object ids of the groups whose shards contain the person. */
+  groupsOf(connectionId: string, personId: string): Promise<string[]>;
+  /** Connections whose head's `wakeAt` has come. The only query without a connection. */
+  due(now: number, limit: number): Promise<string[]>;
+}
+
+/** Row of the index `connections`: which connections a workspace has. Written before the connection itself. */
+export interface ConnectionRow {
+  id: string;
+  workspaceId: string;
+  /** Keyed hash of the lower-case name, unique per workspace. */
+  nameIndex: string;
+  createdAt: string;
+}
+
+export interface ConnectionIndex {
+  create(row: ConnectionRow): Promise<void>;
+  read(workspaceId: string, connectionId: string): Promise<ConnectionRow | null>;
+  list(workspaceId: string, options: { after?: string; limit: number }): Promise<ConnectionRow[]>;
+  rename(workspaceId: string, connectionId: string, nameIndex: string): Promise<void>;
+  remove(workspaceId: string, connectionId: string): Promise<void>;
+}
+
+/** Staged parts of a run; container `work`, pk run id. Ids are deterministic, so writing a part again replaces it. */
+export interface WorkStore {
+  put(runId: string, part: { id: string; kind: "chunk" | "seen"; content: Sealed<unknown> | string }): Promise<void>;
+  get(runId: string, id: string): Promise<string | null>;
+  drop(runId: string): Promise<void>;
+}
+
+/** Consent, sign-in and one-time codes; id = SHA-256 of the secret. */
+export interface HandshakeDoc {
+  id: string;
+  kind: "connect" | "code";
+  /** Checked in code; TTL only cleans up. */
+  expiresAt: number;
+  state: string;
+  content: Sealed<unknown>;
+  ttl: number;
+}
+
+export interface HandshakeStore {
+  create(doc: HandshakeDoc): Promise<void>;
+  read(id: string): Promise<Stored<HandshakeDoc> | null>;
+  /** False when somebody else moved it first: the handshake was used. */
+  replace(doc: Stored<HandshakeDoc>): Promise<boolean>;
+}
+
+/** One record of a request that read personal data or was refused; container `access`. */
+export interface AccessStore {
+  append(doc: { id: string; pk: string; at: string; ttl: number; content: Sealed<unknown> }): Promise<void>;
+  list(
+    pk: string,
+    options: { after?: string; limit: number },
+  ): Promise<{ id: string; at: string; content: Sealed<unknown> }[]>;
+}
+
+/** What connections to the same tenant share: pauses that Microsoft Graph asked for. Times in ms. */
+export interface SharedStore {
+  pauseUntil(key: string): Promise<number>;
+  /** Only ever extends. */
+  pause(key: string, until: number): Promise<void>;
+}
+
+/** Vault secrets by name. Values are base64url of 32 bytes for keys. */
+export interface SecretStore {
+  /** Null when there is no such secret. */
+  get(name: string): Promise<string | null>;
+  set(name: string, value: string): Promise<void>;
+  delete(name: string): Promise<void>;
+}
+
+/** A hint names something that may have work; it never decides anything. */
+export interface HintQueue {
+  send(hint: Hint, delaySeconds?: number): Promise<void>;
+}
+
+export type Hint = { connectionId: string; receivedAt: number };

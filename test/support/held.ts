@@ -1,0 +1,157 @@
+/** What a connection holds, opened and brought into the oracle's form; and the same replayed from its log alone. */
+import { chainStart, entriesOf, openChanges, verifyChain } from "../../src/core/audit/change-log.ts";
+import type { ConnectionContext } from "../../src/core/context.ts";
+import { openPersonKey, personId } from "../../src/core/crypto/key-ring.ts";
+import { knownGroup, knownPerson } from "../../src/core/directory/run/reading.ts";
+import { ids, type LogDoc } from "../../src/core/store/documents.ts";
+import type { DirectoryStore } from "../../src/core/store/ports.ts";
+import type { ExpectedView } from "../../src/local/simulator/directory/oracle.ts";
+
+export interface Held {
+  people: Record<string, { state: string; fields: Record<string, unknown>; manager: string | null }>;
+  groups: Record<string, { fields: Record<string, unknown>; members: string[]; children: string[] }>;
+}
+
+const all = async <T extends { id: string }>(page: (after: string) => Promise<T[]>, limit: number): Promise<T[]> => {
+  const items: T[] = [];
+  for (let after = ""; ; ) {
+    const part = await page(after);
+    items.push(...part);
+    if (part.length < limit) return items;
+    after = (part.at(-1) as T).id;
+  }
+};
+
+const limit = 200;
+
+export const held = async (store: DirectoryStore, { connectionId, ring }: ConnectionContext): Promise<Held> => {
+  const result: Held = { people: {}, groups: {} };
+  for (const doc of await all((after) => store.list(connectionId, "person", { after, limit }), limit)) {
+    const { record } = knownPerson(ring, doc);
+    result.people[doc.id.slice(2)] = { state: doc.state, fields: record.fields, manager: record.manager };
+  }
+  const active = (id: string): boolean => result.people[id]?.state === "active";
+  for (const person of Object.values(result.people))
+    if (person.manager !== null && !active(person.manager)) person.manager = null;
+  const shards = await all((after) => store.list(connectionId, "members", { after, limit }), limit);
+  for (const doc of await all((after) => store.list(connectionId, "group", { after, limit }), limit)) {
+    const id = doc.id.slice(2);
+    const own = shards.filter((shard) => shard.groupId === id);
+    const leaves = own.map((shard) => shard.id.slice(`m:${id}:`.length));
+    for (const leaf of leaves) if (!doc.leaves.includes(leaf)) throw new Error(`shard ${leaf} of ${id} is no leaf`);
+    const members = own.flatMap((shard) => shard.members);
+    if (new Set(members).size !== members.length) throw new Error(`a member of ${id} is in two shards`);
+    result.groups[id] = {
+      fields: knownGroup(ring, doc).record.fields,
+      members: members.filter(active).sort(),
+      children: [...doc.children].sort(),
+    };
+  }
+  for (const group of Object.values(result.groups))
+    group.children = group.children.filter((id) => result.groups[id] !== undefined);
+  for (const shard of shards) if (!result.groups[shard.groupId]) throw new Error(`shard ${shard.id} has no group`);
+  return result;
+};
+
+export const expected = (view: ExpectedView, { ring }: ConnectionContext): Held => {
+  const result: Held = { people: {}, groups: {} };
+  for (const [oid, person] of view.people)
+    result.people[personId(ring, oid)] = {
+      state: person.state,
+      fields: person.attributes,
+      manager: person.manager === null ? null : personId(ring, person.manager),
+    };
+  for (const [id, group] of view.groups)
+    result.groups[id] = {
+      fields: group.attributes,
+      members: [...group.members].map((oid) => personId(ring, oid)).sort(),
+      children: [...group.childGroups].sort(),
+    };
+  return result;
+};
+
+export const readLog = async (store: DirectoryStore, connectionId: string): Promise<LogDoc[]> => {
+  const docs: LogDoc[] = [];
+  for (let after = 0; ; ) {
+    const part = await store.log(connectionId, after, 50);
+    docs.push(...part);
+    const last = part.at(-1);
+    if (!last) return docs;
+    after = last.last;
+  }
+};
+
+/** Replays the log from zero, as the product would. Throws when the chain or the numbers do not hold, or a record repeats. */
+export const replay = async (store: DirectoryStore, { connectionId, ring }: ConnectionContext): Promise<Held> => {
+  const docs = await readLog(store, connectionId);
+  const head = await store.read(connectionId, "head", ids.head);
+  const { fault, sequence, chain } = verifyChain(docs, { sequence: 0, chain: chainStart(connectionId) });
+  if (fault) throw new Error(`chain broken at ${fault.sequence}: ${fault.fault}`);
+  if (head?.sequence !== sequence || head.chain !== chain) throw new Error("head and log end differently");
+  const result: Held = { people: {}, groups: {} };
+  const entryIds = new Set<string>();
+  const keys = new Map<string, ReturnType<typeof openPersonKey>>();
+  const keyOf = async (id: string) => {
+    const known = keys.get(id);
+    if (known) return known;
+    const doc = await store.read(connectionId, "person", ids.person(id));
+    if (!doc) throw new Error(`no key of ${id}`);
+    const key = openPersonKey(ring, connectionId, id, doc.key);
+    keys.set(id, key);
+    return key;
+  };
+  const must = <T>(value: T | undefined, what: string): T => {
+    if (value === undefined) throw new Error(`the log speaks of ${what} before it exists`);
+    return value;
+  };
+  for (const entry of docs.flatMap(entriesOf)) {
+    if (entryIds.has(entry.id)) throw new Error(`entry ${entry.id} is there twice`);
+    entryIds.add(entry.id);
+    if (entry.kind === "person") {
+      const person = (result.people[entry.object] ??= { state: "new", fields: {}, manager: null });
+      const changes = openChanges(await keyOf(entry.object), connectionId, entry);
+      for (const { field, before, after } of changes) {
+        const now = field === "manager" ? person.manager : (person.fields[field] ?? null);
+        if (JSON.stringify(now) !== JSON.stringify(before))
+          throw new Error(`the log does not start from what it said of ${field}`);
+        if (field === "manager") person.manager = after as string | null;
+        else person.fields[field] = after;
+      }
+      const state = entry.op === "deactivated" ? "deactivated" : "active";
+      if (entry.op === "updated" && changes.length === 0) throw new Error("an update without a change");
+      if ((entry.op === "created") !== (person.state === "new"))
+        throw new Error(`${entry.op} of a person that is ${person.state}`);
+      if (entry.op === "deactivated")
+        for (const group of Object.values(result.groups))
+          group.members = group.members.filter((id) => id !== entry.object);
+      for (const group of entry.groups ?? []) result.groups[group]?.members.push(entry.object);
+      person.state = state;
+    } else if (entry.kind === "group") {
+      if (entry.op === "removed") {
+        must(result.groups[entry.object], "a group");
+        delete result.groups[entry.object];
+        continue;
+      }
+      const group = (result.groups[entry.object] ??= { fields: {}, members: [], children: [] });
+      for (const { field, after } of openChanges(ring.sealing, connectionId, entry)) group.fields[field] = after;
+    } else if (entry.kind === "members") {
+      const group = must(result.groups[entry.object], "a group");
+      for (const id of entry.added ?? []) {
+        if (group.members.includes(id)) throw new Error("added twice");
+        group.members.push(id);
+      }
+      for (const id of entry.removed ?? []) if (!group.members.includes(id)) throw new Error("removed but not there");
+      group.members = group.members.filter((id) => !entry.removed?.includes(id));
+      group.children = [...group.children, ...(entry.childrenAdded ?? [])].filter(
+        (id) => !entry.childrenRemoved?.includes(id),
+      );
+    }
+  }
+  for (const person of Object.values(result.people))
+    if (person.manager !== null && result.people[person.manager]?.state !== "active") person.manager = null;
+  for (const group of Object.values(result.groups)) {
+    group.members.sort();
+    group.children = group.children.filter((id) => result.groups[id] !== undefined).sort();
+  }
+  return result;
+};
