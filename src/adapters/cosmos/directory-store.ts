@@ -1,0 +1,186 @@
+/** The documents of a connection: container `directory`, one logical partition per connection. */
+import type { Container, PatchOperation } from "@azure/cosmos";
+import { AppError } from "../../core/errors.ts";
+import { type DocOf, ids as documentIds, type Head, type Kind, type Stored } from "../../core/store/documents.ts";
+import { type DirectoryStore, UnknownOutcome, type Write, type WriteOutcome } from "../../core/store/ports.ts";
+import {
+  inList,
+  readDocument,
+  rows,
+  rowsOfAllPartitions,
+  stored,
+  type TransactionOperation,
+  toBody,
+  transaction,
+  writing,
+} from "./requests.ts";
+
+/** Ids of one kind share a first letter and a colon, so a range of ids is a kind in id order. */
+const firstLetter = { person: "u", group: "g", members: "m", run: "r" } as const;
+
+/** Parameters in one IN list. */
+const idsPerQuery = 100;
+
+const reasons = { 404: "missing", 409: "exists", 412: "changed" } as const;
+
+export const directoryStore = (container: Container): DirectoryStore => ({
+  read: async <K extends Kind>(connectionId: string, kind: K, id: string) => {
+    const doc = await readDocument<DocOf<K>>(container, connectionId, id);
+    return doc?.kind === kind ? doc : null;
+  },
+
+  load: async <K extends Kind>(connectionId: string, kind: K, ids: readonly string[]) => {
+    const found = new Map<string, Stored<DocOf<K>>>();
+    for (const part of chunks(ids)) {
+      const { list, parameters } = inList(part);
+      const docs = await rows<object>(container, connectionId, `SELECT * FROM c WHERE c.id IN (${list})`, parameters);
+      for (const doc of docs.map((resource) => stored<DocOf<K>>(resource))) {
+        if (doc.kind === kind) found.set(doc.id, doc);
+      }
+    }
+    return found;
+  },
+
+  personStates: async (connectionId, ids) => {
+    const states = new Map<string, string>();
+    for (const part of chunks(ids)) {
+      const { list, parameters } = inList(part);
+      const query = `SELECT c.id, c.kind, c.state FROM c WHERE c.id IN (${list})`;
+      const people = await rows<{ id: string; kind: Kind; state: string }>(container, connectionId, query, parameters);
+      for (const { id, kind, state } of people) if (kind === "person") states.set(id, state);
+    }
+    return states;
+  },
+
+  write: async (connectionId, writes): Promise<WriteOutcome> => {
+    if (writes[0]?.op === "delete") throw new RangeError("the first write of a batch is head's, and head stays");
+    const answer = await transaction(container, connectionId, writes.map(toOperation));
+    if (!answer.ok) return { ok: false, index: answer.index, reason: reasons[answer.status] };
+    const [headEtag] = answer.etags;
+    if (headEtag === undefined) throw new UnknownOutcome(new Error("Cosmos DB: no ETag in the answer"));
+    return { ok: true, headEtag };
+  },
+
+  claim: async (connectionId, { owner, now, leaseUntil }) => {
+    const take = takeLease(container, connectionId, { owner, leaseUntil });
+    const over = `c.leaseUntil < ${wholeNumber(now)}`;
+    try {
+      // A worker that ended in order left no owner. One that did not costs the second request, and only then an attempt is
+      // counted - by the service itself, so two claims at once cannot both count it.
+      const free = await take(`FROM c WHERE ${over} AND IS_NULL(c.owner)`, []);
+      if (free !== "refused") return free;
+      const abandoned = await take(`FROM c WHERE ${over} AND NOT IS_NULL(c.owner)`, [
+        { op: "incr", path: "/attempts", value: 1 },
+      ]);
+      return abandoned === "refused" ? null : abandoned;
+    } catch (error) {
+      if (!(error instanceof UnknownOutcome)) throw error;
+      // Owner and end of the lease are this claim's own. If head shows them it went through; if not, it still might.
+      const head = await readDocument<Head>(container, connectionId, documentIds.head).catch(() => null);
+      if (head?.owner === owner && head.leaseUntil === leaseUntil) return head;
+      throw error;
+    }
+  },
+
+  list: async <K extends keyof typeof firstLetter>(
+    connectionId: string,
+    kind: K,
+    { after, limit, state }: { after?: string; limit: number; state?: string },
+  ) => {
+    const { from, to, order } = idRange(kind, after);
+    const docs = await rows<object>(
+      container,
+      connectionId,
+      `SELECT TOP ${count(limit)} * FROM c WHERE c.id > @from AND c.id < @to${state === undefined ? "" : " AND c.state = @state"} ORDER BY c.id ${order}`,
+      { from, to, ...(state === undefined ? {} : { state }) },
+    );
+    return docs.map((resource) => stored<DocOf<K>>(resource));
+  },
+
+  listIds: async (connectionId, kind, { after, limit }) => {
+    const { from, to } = idRange(kind, after);
+    const query = `SELECT TOP ${count(limit)} c.id FROM c WHERE c.id > @from AND c.id < @to ORDER BY c.id ASC`;
+    const found = await rows<{ id: string }>(container, connectionId, query, { from, to });
+    return found.map(({ id }) => id);
+  },
+
+  log: async (connectionId, after, limit) => {
+    // Only log documents have `last`.
+    const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.last > @after ORDER BY c.last ASC`;
+    const docs = await rows<object>(container, connectionId, query, { after: wholeNumber(after) });
+    return docs.map((resource) => stored<DocOf<"log">>(resource));
+  },
+
+  groupsOf: async (connectionId, personId) => {
+    const query = "SELECT c.groupId FROM c WHERE ARRAY_CONTAINS(c.members, @person)";
+    const shards = await rows<{ groupId: string }>(container, connectionId, query, { person: personId });
+    return [...new Set(shards.map(({ groupId }) => groupId))];
+  },
+
+  due: async (now, limit) => {
+    const query = "SELECT c.connectionId, c.wakeAt FROM c WHERE c.wakeAt <= @now";
+    const parameters = { now: wholeNumber(now) };
+    const heads = await rowsOfAllPartitions<{ connectionId: string; wakeAt: number }>(
+      container,
+      query,
+      parameters,
+      count(limit),
+    );
+    const longestOverdueFirst = heads.toSorted((one, other) => one.wakeAt - other.wakeAt);
+    return [...new Set(longestOverdueFirst.map(({ connectionId }) => connectionId))];
+  },
+});
+
+const takeLease =
+  (container: Container, connectionId: string, { owner, leaseUntil }: { owner: string; leaseUntil: number }) =>
+  async (condition: string, more: PatchOperation[]): Promise<Stored<Head> | null | "refused"> => {
+    const operations: PatchOperation[] = [
+      { op: "set", path: "/owner", value: owner },
+      { op: "set", path: "/leaseUntil", value: wholeNumber(leaseUntil) },
+      { op: "set", path: "/wakeAt", value: leaseUntil },
+      ...more,
+    ];
+    const head = container.item(documentIds.head, connectionId);
+    const { statusCode, resource } = await writing(() => head.patch<object>({ condition, operations }), 404, 412);
+    if (statusCode === 412) return "refused";
+    if (statusCode === 404) return null;
+    if (!resource) throw new AppError("unexpected", { detail: "A patch was answered without its document." });
+    return stored<Head>(resource);
+  };
+
+const toOperation = (write: Write): TransactionOperation => {
+  if (write.op === "delete") return { operationType: "Delete", id: write.id, ifMatch: write.etag };
+  const resourceBody = toBody(write.doc);
+  return write.op === "create"
+    ? { operationType: "Create", resourceBody }
+    : { operationType: "Replace", id: write.doc.id, ifMatch: write.etag, resourceBody };
+};
+
+const idRange = (
+  kind: keyof typeof firstLetter,
+  after: string | undefined,
+): { from: string; to: string; order: "ASC" | "DESC" } => {
+  const first = `${firstLetter[kind]}:`;
+  const beyond = `${firstLetter[kind]};`;
+  return kind === "run"
+    ? { from: first, to: after || beyond, order: "DESC" }
+    : { from: after || first, to: beyond, order: "ASC" };
+};
+
+const chunks = (ids: readonly string[]): string[][] => {
+  const distinct = [...new Set(ids)];
+  return Array.from({ length: Math.ceil(distinct.length / idsPerQuery) }, (_, index) =>
+    distinct.slice(index * idsPerQuery, (index + 1) * idsPerQuery),
+  );
+};
+
+/** Numbers that stand in the text of a condition, which takes no parameters. */
+const wholeNumber = (value: number): number => {
+  if (!Number.isSafeInteger(value)) throw new RangeError("a whole number is required");
+  return value;
+};
+
+const count = (limit: number): number => {
+  if (wholeNumber(limit) < 1) throw new RangeError("a limit is at least 1");
+  return limit;
+};

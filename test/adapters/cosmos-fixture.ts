@@ -1,0 +1,136 @@
+/** A database in memory and documents to put into it. */
+import { type CosmosHandles, openCosmos } from "../../src/adapters/cosmos/client.ts";
+import type { Sealed } from "../../src/core/crypto/seal.ts";
+import type { Head, LogDoc, PersonDoc, PersonState, RunDoc, ShardDoc } from "../../src/core/store/documents.ts";
+import { ids } from "../../src/core/store/documents.ts";
+import type { Write } from "../../src/core/store/ports.ts";
+import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
+
+export interface TestDatabase {
+  server: CosmosServer;
+  cosmos: CosmosHandles;
+  close(): Promise<void>;
+}
+
+export const openTestDatabase = async (): Promise<TestDatabase> => {
+  const server = await startCosmos({ file: ":memory:" });
+  const cosmos = openCosmos(server);
+  return {
+    server,
+    cosmos,
+    close: async () => {
+      cosmos.dispose();
+      await server.close();
+    },
+  };
+};
+
+let made = 0;
+/** Looks like a ULID; new with every call, in rising order. */
+export const newId = (): string => `01k${String((made += 1)).padStart(23, "0")}`;
+
+export const sealedText = <T>(text: string): Sealed<T> => `1.test.${text}` as Sealed<T>;
+
+export const headOf = (connectionId: string, changes: Partial<Head> = {}): Head => ({
+  id: "head",
+  kind: "head",
+  v: 1,
+  connectionId,
+  sequence: 0,
+  chain: "00",
+  owner: null,
+  leaseUntil: 0,
+  commitId: "c0",
+  wakeAt: null,
+  dueAt: null,
+  epoch: 1,
+  attempts: 0,
+  failures: 0,
+  requested: null,
+  run: null,
+  links: null,
+  selection: null,
+  lastRound: null,
+  counters: { people: 0, groups: 0, memberships: 0 },
+  bytes: 0,
+  ...changes,
+});
+
+export const personDoc = (connectionId: string, personId: string, state: PersonState = "active"): PersonDoc => ({
+  id: ids.person(personId),
+  kind: "person",
+  v: 1,
+  connectionId,
+  state,
+  reason: null,
+  hash: "h",
+  key: { id: "k", wrapped: sealedText("key") },
+  record: sealedText("record"),
+  mailIndex: null,
+  upnIndex: null,
+  productUser: null,
+  changedAt: "2026-01-01T00:00:00.000Z",
+});
+
+export const shardDoc = (connectionId: string, groupId: string, bits: string, members: string[]): ShardDoc => ({
+  id: ids.shard(groupId, bits),
+  kind: "members",
+  v: 1,
+  connectionId,
+  groupId,
+  members,
+});
+
+export const logDoc = (connectionId: string, first: number, last: number): LogDoc => ({
+  id: ids.log(first),
+  kind: "log",
+  v: 1,
+  connectionId,
+  first,
+  last,
+  prev: "00",
+  at: "2026-01-01T00:00:00.000Z",
+  subjects: [],
+  body: "[]",
+});
+
+export const runDoc = (connectionId: string, runId: string): RunDoc => ({
+  id: ids.run(runId),
+  kind: "run",
+  v: 1,
+  connectionId,
+  mode: "delta",
+  cause: "schedule",
+  phase: "ended",
+  outcome: "done",
+  failure: null,
+  counts: noCounts,
+  warnings: [],
+  planHash: null,
+  requestedAt: "2026-01-01T00:00:00.000Z",
+  startedAt: null,
+  endedAt: null,
+  settingsVersion: 1,
+});
+
+const noCounts: RunDoc["counts"] = {
+  peopleRead: 0,
+  groupsRead: 0,
+  peopleCreated: 0,
+  peopleUpdated: 0,
+  peopleRevived: 0,
+  peopleDeactivated: 0,
+  groupsCreated: 0,
+  groupsUpdated: 0,
+  groupsRemoved: 0,
+  membershipsAdded: 0,
+  membershipsRemoved: 0,
+  moved: 0,
+  keptThoughCleared: 0,
+  skipped: 0,
+  graphRequests: 0,
+  documentsWritten: 0,
+};
+
+export const creates = (...docs: Extract<Write, { op: "create" }>["doc"][]): Write[] =>
+  docs.map((doc) => ({ op: "create", doc }));
