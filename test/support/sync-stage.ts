@@ -20,6 +20,7 @@ import { keyRing, newRingContent } from "../../src/core/crypto/key-ring.ts";
 import { seal } from "../../src/core/crypto/seal.ts";
 import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
+import { commit } from "../../src/core/store/commit.ts";
 import { type ConnectionDoc, type Head, ids } from "../../src/core/store/documents.ts";
 import type { DirectoryStore, Hint } from "../../src/core/store/ports.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
@@ -170,12 +171,8 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
     sync: async (connectionId, mode = "delta") => {
       const head = await store.read(connectionId, "head", ids.head);
       if (!head) throw new Error("no head");
-      const { _etag, ...clean } = head;
       const requested = { runId: ambient.ulid(), mode, cause: "manual" as const, at: ambient.now() };
-      const written = await store.write(connectionId, [
-        { op: "replace", etag: _etag, doc: { ...clean, requested, wakeAt: ambient.now() } },
-      ]);
-      if (!written.ok) throw new Error("head moved while a run was asked for");
+      await commit({ ambient, store }, head, { advance: (fresh) => ({ ...fresh, requested, wakeAt: ambient.now() }) });
       await stage.settle(connectionId);
     },
     settle: async (connectionId) => {
@@ -185,7 +182,8 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
         const wait = Math.max(head.wakeAt, head.owner === null ? 0 : head.leaseUntil) - ambient.now();
         if (wait > 0) ambient.advance(wait + 1);
         hints.length = 0;
-        await worker({ connectionId, receivedAt: ambient.now() });
+        // What a worker throws goes to the host; the timer's next hint finds the connection again.
+        await worker({ connectionId, receivedAt: ambient.now() }).catch(() => undefined);
       }
       throw new Error("the connection does not come to rest");
     },

@@ -26,12 +26,12 @@ export const byLeaf = (leaves: readonly string[], personIds: readonly string[]):
     if (list) list.push(id);
     else groups.set(leaf, [id]);
   }
-  return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return new Map([...groups].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 };
 
 /** `members` as leaves below `bits`, none above the limit. One entry = no split. Empty halves are leaves too. */
 export const split = (bits: string, members: readonly string[]): Map<string, string[]> => {
-  if (members.length <= maxShardMembers) return new Map([[bits, [...members].sort()]]);
+  if (members.length <= maxShardMembers) return new Map([[bits, [...members].toSorted()]]);
   const halves: [string[], string[]] = [[], []];
   for (const id of members) halves[bitsOf(id, bits.length + 1).endsWith("1") ? 1 : 0].push(id);
   return new Map([...split(`${bits}0`, halves[0]), ...split(`${bits}1`, halves[1])]);
@@ -41,5 +41,5 @@ export const split = (bits: string, members: readonly string[]): Map<string, str
 export const sortByBits = (personIds: string[]): string[] =>
   personIds
     .map((id) => ({ id, bytes: Buffer.from(id, "base64url") }))
-    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+    .toSorted((a, b) => Buffer.compare(a.bytes, b.bytes))
     .map(({ id }) => id);

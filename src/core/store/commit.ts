@@ -20,7 +20,7 @@ export const maxBytesPerCommit = 1_800_000;
 
 export interface Commit {
   /** Pure: what becomes of head, apart from what commit itself moves. Called again for every head it is laid on. */
-  advance?(head: Head): Head;
+  advance?: (head: Head) => Head;
   writes?: readonly Write[];
   entries?: readonly EntryDraft[];
   /** The worker that holds the lease, with the epoch its run began under; absent for everybody else. */

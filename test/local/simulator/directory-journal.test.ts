@@ -23,9 +23,11 @@ function openShelf(now = () => 1000) {
 }
 
 const content = (shelf: ReturnType<typeof openDirectories>): unknown => {
-  const { directory, ...rest } = shelf.kept.get(tid) ?? {};
+  const { directory, oracle, spec: kept, accounts } = shelf.kept.get(tid) ?? {};
   return structuredClone({
-    ...rest,
+    spec: kept,
+    accounts,
+    expected: oracle?.history,
     users: directory?.users,
     groups: directory?.groups,
     deletedUsers: directory?.deletedUsers,
@@ -53,6 +55,21 @@ describe("journal", () => {
     expect(third.journal.entries).toHaveLength(length + 1);
     expect(third.shelf.kept.get(tid)?.directory.sequence).toBe(directory.sequence + 1);
     third.journal.close();
+  });
+
+  it("brings back what the oracle was shown, and when", () => {
+    const first = openShelf();
+    const { directory, oracle, observe } = first.shelf.create(tid, spec);
+    for (const seed of [1, 2, 3]) {
+      observe();
+      randomChanges({ directory, seed, count: 40 });
+    }
+    first.journal.close();
+    expect([...oracle.view().people.values()].some(({ state }) => state === "deactivated")).toBe(true);
+
+    const second = openShelf();
+    expect(second.shelf.kept.get(tid)?.oracle.view()).toEqual(oracle.view());
+    second.journal.close();
   });
 
   it("does not record what was refused", () => {

@@ -258,6 +258,11 @@ describe("oracle", () => {
     expect(reading.view.groups.get(team)).toMatchObject({ members: new Set([ann]), membersHidden: false });
   });
 
+  it("leaves out the accounts of AI agents", () => {
+    const { view } = after([hire(ann), hire(ben, { "@odata.type": "#microsoft.graph.agentUser" }), LOOK]);
+    expect([...view.people.keys()]).toEqual([ann]);
+  });
+
   it("leaves out whom the scope does not admit, as people, members and managers", () => {
     const { view } = after([...staged, manage(ben, ann), join(team, ann), LOOK], { admits: (user) => user.id !== ann });
     expect([...view.people.keys()]).toEqual([ben]);
@@ -269,7 +274,7 @@ describe("oracle", () => {
     for (const seed of [1, 2, 3]) {
       const directory = createDirectory();
       directory.load(generateDirectory({ seed, users: 60, groups: 25, domain: "contoso.example" }));
-      const oracle = createOracle();
+      const oracle = createOracle({ admits: () => true });
       const snapshots: Snapshot[] = [];
       for (let round = 0; round < 6; round++) {
         snapshots.push(snapshot(directory));

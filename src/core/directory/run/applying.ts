@@ -14,26 +14,34 @@ import { carryOn, checkpoint, commitAs, type Round, SliceEnded } from "./round.t
 
 /** Commits everything but the last batch, which is returned: it goes out together with the end of the run. */
 export const apply = async (round: Round): Promise<Batch> => {
-  let batch = new Batch();
+  // An earlier slice may have applied part of the chunk it stopped in: there nothing is taken to be new.
+  const resumedAt = round.cursor.at;
+  let batch = new Batch(resumedAt.phase === "applying");
   for (;;) {
     const { at } = round.cursor;
-    if (at.phase !== "applying" || at.pass >= passes.length) return batch;
-    const pass = passes[at.pass] as (typeof passes)[number];
+    if (at.phase !== "applying") return batch;
+    const pass = passes[at.pass];
+    if (pass === undefined) return batch;
     if (at.chunk >= round.staging.chunks(pass)) {
       round.cursor.at = { phase: "applying", pass: at.pass + 1, chunk: 0 };
       continue;
     }
-    const changes = (await round.staging.chunk(pass, at.chunk)).filter((change) =>
-      round.staging.current(change, pass, at.chunk),
+    const changes = await round.staging.chunk(pass, at.chunk);
+    batch = await applyChanges(
+      round,
+      batch,
+      changes.filter((change) => round.staging.current(change, pass, at.chunk)),
+      at === resumedAt,
     );
-    batch = await applyChanges(round, batch, changes);
     round.cursor.at = { phase: "applying", pass: at.pass, chunk: at.chunk + 1 };
   }
 };
 
 const changesPerStep = 60;
+/** Somebody else writes the same documents again and again: the run comes back later. */
+const maxAttempts = 20;
 
-const applyChanges = async (round: Round, open: Batch, changes: readonly Change[]): Promise<Batch> => {
+const applyChanges = async (round: Round, open: Batch, changes: readonly Change[], careful: boolean): Promise<Batch> => {
   let batch = open;
   let rest = [...changes];
   while (rest.length > 0) {
@@ -46,7 +54,7 @@ const applyChanges = async (round: Round, open: Batch, changes: readonly Change[
     // From here on the run spans several commits: a crash must find the whole plan in `work`.
     if (round.staging.unflushed > 0) await checkpoint(round);
     rest = [...(await send(round, batch, carryOn(round))), ...rest];
-    batch = new Batch();
+    batch = new Batch(careful);
     if (round.needs.ambient.now() >= round.sliceEndsAt) throw new SliceEnded();
   }
   return batch;
@@ -63,7 +71,8 @@ export const send = async (
   more: (batch: Batch) => Pick<Commit, "writes" | "entries"> = () => ({}),
 ): Promise<Change[]> => {
   const left: Change[] = [];
-  for (let current = batch; ; ) {
+  let current = batch;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const { writes = [], entries = [] } = more(current);
     const sent = current;
     const result = await commitAs(round, {
@@ -76,4 +85,5 @@ export const send = async (
     current = new Batch(true);
     left.push(...(await prepare(round, current, sent.changes)));
   }
+  throw new AppError("changed-meanwhile");
 };

@@ -43,8 +43,8 @@ export class Batch {
     const { _etag, ...clean } = doc as Stored<DirectoryDoc>;
     this.#add(
       stored
-        ? { op: "replace", doc: clean as DirectoryDoc, etag: stored._etag }
-        : { op: "create", doc: clean as DirectoryDoc },
+        ? { op: "replace", doc: clean, etag: stored._etag }
+        : { op: "create", doc: clean },
     );
   }
 

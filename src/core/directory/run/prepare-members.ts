@@ -47,7 +47,7 @@ export const prepareMembers = async (
       left.push(...people);
       continue;
     }
-    for (const person of moved) adding ? members.add(person) : members.delete(person);
+    toggle(members, moved, adding);
     leaves.delete(bits);
     for (const [leaf, ofLeaf] of split(bits, [...members])) {
       leaves.add(leaf);
@@ -59,16 +59,16 @@ export const prepareMembers = async (
 
   const children = new Set(group.children);
   const movedChildren = change.children.filter((child) => children.has(child) !== adding);
-  for (const child of movedChildren) adding ? children.add(child) : children.delete(child);
-  const nextLeaves = [...leaves].sort();
-  if (movedChildren.length > 0 || JSON.stringify(nextLeaves) !== JSON.stringify([...group.leaves].sort()))
+  toggle(children, movedChildren, adding);
+  const nextLeaves = [...leaves].toSorted();
+  if (movedChildren.length > 0 || JSON.stringify(nextLeaves) !== JSON.stringify([...group.leaves].toSorted()))
     batch.put(
-      { ...group, leaves: nextLeaves, children: [...children].sort(), changedAt: iso(needs.ambient.now()) },
+      { ...group, leaves: nextLeaves, children: [...children].toSorted(), changedAt: iso(needs.ambient.now()) },
       stored,
     );
 
   batch.delta.memberships += adding ? done.length : -done.length;
-  const shown = (await activeOnly(round, batch, done)).sort();
+  const shown = (await activeOnly(round, batch, done)).toSorted();
   if (shown.length + movedChildren.length > 0)
     batch.log(
       draftEntry(needs.ambient, ring, connectionId, {
@@ -78,11 +78,17 @@ export const prepareMembers = async (
         cause: round.cause,
         run: round.id,
         ...(shown.length > 0 ? { [adding ? "added" : "removed"]: shown } : {}),
-        ...(movedChildren.length > 0 ? { [adding ? "childrenAdded" : "childrenRemoved"]: movedChildren.sort() } : {}),
+        ...(movedChildren.length > 0 ? { [adding ? "childrenAdded" : "childrenRemoved"]: movedChildren.toSorted() } : {}),
         ...(change.evidence ? { evidence: change.evidence } : {}),
       }),
     );
   return left.length > 0 ? { ...change, people: left, children: [] } : null;
+};
+
+const toggle = (set: Set<string>, ids: readonly string[], adding: boolean): void => {
+  for (const id of ids)
+    if (adding) set.add(id);
+    else set.delete(id);
 };
 
 const writeShard = (

@@ -84,7 +84,8 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
   const { key, wrapped } = stored
     ? { key: openPersonKey(ring, connectionId, change.id, stored.key), wrapped: stored.key }
     : newPersonKey(needs.ambient, ring, connectionId, change.id);
-  const record = change.record ?? (known?.record as PersonRecord);
+  const record = change.record ?? known?.record;
+  if (!record) return;
   const state = change.op === "deactivate" ? "deactivated" : "active";
   const { mail, userPrincipalName } = record.fields;
   const doc: PersonDoc = {
@@ -107,7 +108,7 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
   const becomesActive = change.op === "create" || change.op === "revive";
   // Their memberships may have been stored before the person was: nobody would tell of them later.
   const groups =
-    becomesActive && !round.cursor.first ? (await needs.store.groupsOf(connectionId, change.id)).sort() : [];
+    becomesActive && !round.cursor.first ? (await needs.store.groupsOf(connectionId, change.id)).toSorted() : [];
   if (becomesActive) batch.delta.people++;
   else if (change.op === "deactivate") batch.delta.people--;
   batch.log(
@@ -173,7 +174,7 @@ export const fieldDifference = (
   before: Readonly<Record<string, FieldValue>>,
   after: Readonly<Record<string, FieldValue>>,
 ): FieldChange[] => {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].toSorted();
   return names
     .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
     .map((field) => ({ field, before: before[field] ?? null, after: after[field] ?? null }));

@@ -109,7 +109,7 @@ const netMemberships = async (round: Round): Promise<void> => {
   if (round.cursor.full.groups && !round.cursor.first) for await (const id of storedGroups(round)) groups.add(id);
   for (const id of await createdGroups(round)) groups.add(id);
   const start = positionAfter(round);
-  for (const group of [...groups].sort()) {
+  for (const group of [...groups].toSorted()) {
     if (group <= start || round.staging.said("groups", group) !== "there") continue;
     await netGroup(round, group, parts.get(group) ?? []);
     round.cursor.at = { phase: "weighing", stage: "edges", after: group };
@@ -192,19 +192,20 @@ const netGroup = async (round: Round, group: string, parts: readonly number[]): 
   planDifference(round, group, stored, wanted, "membership-removed");
 };
 
+const more = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [...a].filter((id) => !b.has(id));
+
 const planDifference = (round: Round, group: string, stored: Members, wanted: Members, evidence: string): void => {
-  const more = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [...a].filter((id) => !b.has(id));
   round.staging.planMembers(
     group,
     "add",
     sortByBits(more(wanted.people, stored.people)),
-    more(wanted.children, stored.children).sort(),
+    more(wanted.children, stored.children).toSorted(),
   );
   round.staging.planMembers(
     group,
     "remove",
     sortByBits(more(stored.people, wanted.people)),
-    more(stored.children, wanted.children).sort(),
+    more(stored.children, wanted.children).toSorted(),
     evidence,
   );
 };

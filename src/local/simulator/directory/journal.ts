@@ -9,10 +9,13 @@ import { dirname } from "node:path";
 import type { Account } from "../world.ts";
 import { type DirectorySpec, generateDirectory } from "./generator.ts";
 import { createDirectory, type MemoryDirectory, type RecordedMutation } from "./memory-directory.ts";
+import { createOracle, type Oracle } from "./oracle.ts";
 
 export type DirectoryRecord =
   | { kind: "tenant"; tid: string; spec: DirectorySpec }
-  | ({ kind: "mutation"; tid: string } & RecordedMutation);
+  | ({ kind: "mutation"; tid: string } & RecordedMutation)
+  /** The oracle was shown the directory as it is at this place of the journal. */
+  | { kind: "observed"; tid: string };
 
 /** `Entry` may be wider than `DirectoryRecord`: whoever owns the file may keep other kinds in it. */
 export interface Journal<Entry> {
@@ -50,6 +53,9 @@ export interface KeptDirectory {
   spec: DirectorySpec;
   directory: MemoryDirectory;
   accounts: Account[];
+  /** Remembers across restarts what it was shown. */
+  oracle: Oracle;
+  observe(): void;
 }
 
 /**
@@ -67,14 +73,20 @@ export function openDirectories(
     const { accounts, ...generated } = generateDirectory(spec);
     const directory = createDirectory({ now, record: (recorded) => append({ kind: "mutation", tid, ...recorded }) });
     directory.load(generated);
-    const built = { spec, directory, accounts };
+    const oracle = createOracle();
+    const observe = (): void => {
+      oracle.observe(directory);
+      append({ kind: "observed", tid });
+    };
+    const built = { spec, directory, accounts, oracle, observe };
     kept.set(tid, built);
     return built;
   }
 
   for (const record of records) {
     if (record.kind === "tenant") build(record.tid, record.spec);
-    else kept.get(record.tid)?.directory.replay([record]);
+    else if (record.kind === "mutation") kept.get(record.tid)?.directory.replay([record]);
+    else observeAgain(kept.get(record.tid));
   }
   return {
     kept,
@@ -85,3 +97,5 @@ export function openDirectories(
     },
   };
 }
+
+const observeAgain = (kept: KeptDirectory | undefined): void => kept?.oracle.observe(kept.directory);

@@ -89,7 +89,7 @@ export interface OracleHistory {
 }
 
 export interface OracleOptions {
-  /** Whom the sync's scope admits; everybody by default. Who is no longer admitted counts as gone. */
+  /** Whom the sync's scope admits; everybody but AI-agent accounts by default. Who is no longer admitted counts as gone. */
   admits?: (user: SimUser) => boolean;
   /** The sync holds Member.Read.Hidden. */
   readsHiddenMembership?: boolean;
@@ -102,6 +102,9 @@ export interface Oracle {
   view(): ExpectedView;
 }
 
+/** AI-agent accounts are listed among the users, but they are nobody. */
+const isPerson = (user: SimUser): boolean => user.properties["@odata.type"] !== "#microsoft.graph.agentUser";
+
 /** `false` and `0` are data. */
 export const isEmpty = (value: unknown): boolean =>
   value === undefined ||
@@ -109,7 +112,7 @@ export const isEmpty = (value: unknown): boolean =>
   (typeof value === "string" && value.trim() === "") ||
   (Array.isArray(value) && value.length === 0);
 
-export function createOracle({ admits = () => true, readsHiddenMembership = false }: OracleOptions = {}): Oracle {
+export function createOracle({ admits = isPerson, readsHiddenMembership = false }: OracleOptions = {}): Oracle {
   const people = new Map<string, PersonHistory>();
   const groups = new Map<string, GroupHistory>();
   const former = new Set<string>();
