@@ -1,0 +1,214 @@
+/**
+ * Interactive sign-in that proves who an administrator is, on the path `organizations`: any work tenant may answer, and which
+ * one did is known from the ID token only.
+ */
+import * as client from "openid-client";
+import type { SignedIn } from "../../core/consent/ports.ts";
+import { AppError, isAppError } from "../../core/errors.ts";
+import { causes, meaning, name } from "./aadsts.ts";
+import { clientAuthentications } from "./client-authentication.ts";
+import { type IdTokenClaims, IdTokenRefused, idTokenVerifier } from "./id-token.ts";
+import type { Registration } from "./registration.ts";
+
+export interface EntraSignIn {
+  authorizationUrl(request: {
+    state: string;
+    nonce: string;
+    verifier: string;
+    prompt?: string;
+    maxAge?: number;
+  }): Promise<URL>;
+  /** `query` as Microsoft sent the browser back; the address it came to is the configured one, whatever a proxy made of it. */
+  redeem(answer: { query: URLSearchParams; verifier: string; nonce: string; state: string }): Promise<SignedIn>;
+}
+
+export interface EntraSignInOptions {
+  /** `https://login.microsoftonline.com`, without a tenant. */
+  authority: string;
+  redirectUri: string;
+  now: () => number;
+  timeoutMs?: number;
+}
+
+interface Provider {
+  metadata: client.ServerMetadata;
+  verify: (idToken: string, nonce: string) => Promise<IdTokenClaims>;
+  expiresAt: number;
+}
+
+const metadataMs = 24 * 3600_000;
+
+export const entraSignIn = (registration: Registration, options: EntraSignInOptions): EntraSignIn => {
+  const { authority, redirectUri, now, timeoutMs = 10_000 } = options;
+  const { clientId } = registration;
+  let provider: Promise<Provider> | null = null;
+
+  /** With `/.well-known/` in the address the library takes the template issuer as it is; we compare issuers ourselves. */
+  const discover = async (): Promise<Provider> => {
+    const address = new URL(`${authority.replace(/\/+$/, "")}/organizations/v2.0/.well-known/openid-configuration`);
+    const metadata = (
+      await client.discovery(address, clientId, {}, client.None(), { timeout: timeoutMs / 1000 })
+    ).serverMetadata();
+    if (!metadata.jwks_uri) throw new AppError("sign-in-unavailable", { detail: "discovery without keys" });
+    const verify = idTokenVerifier({
+      issuerTemplate: metadata.issuer,
+      jwksUri: metadata.jwks_uri,
+      clientId,
+      timeoutMs,
+      now,
+    });
+    return { metadata, verify, expiresAt: now() + metadataMs };
+  };
+  const currentProvider = async (): Promise<Provider> => {
+    provider ??= discover();
+    const current = provider;
+    try {
+      const found = await current;
+      if (now() < found.expiresAt) return found;
+    } catch {
+      if (provider === current) provider = null;
+      throw new AppError("sign-in-unavailable", { detail: "discovery" });
+    }
+    if (provider === current) provider = null;
+    return currentProvider();
+  };
+
+  const configured = (metadata: client.ServerMetadata, authentication: client.ClientAuth): client.Configuration => {
+    const configuration = new client.Configuration(metadata, clientId, {}, authentication);
+    configuration.timeout = timeoutMs / 1000;
+    return configuration;
+  };
+
+  return {
+    authorizationUrl: async ({ state, nonce, verifier, prompt, maxAge }) => {
+      const { metadata } = await currentProvider();
+      return client.buildAuthorizationUrl(configured(metadata, client.None()), {
+        redirect_uri: redirectUri,
+        response_type: "code",
+        response_mode: "query",
+        scope: "openid profile",
+        state,
+        nonce,
+        code_challenge: await client.calculatePKCECodeChallenge(verifier),
+        code_challenge_method: "S256",
+        ...(prompt === undefined ? {} : { prompt }),
+        ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
+      });
+    },
+
+    redeem: async ({ query, verifier, nonce, state }) => {
+      const { metadata, verify } = await currentProvider();
+      const returned = new URL(redirectUri);
+      returned.search = query.toString();
+      let problem = new AppError("credential-rejected", { detail: "No certificate is configured." });
+      const tokenEndpoint = metadata.token_endpoint ?? "";
+      for (const authentication of clientAuthentications(registration, { authority, tokenEndpoint })) {
+        try {
+          const configuration = configured(metadata, await authentication());
+          const idToken = withheldIdToken(configuration);
+          await client.authorizationCodeGrant(configuration, returned, {
+            pkceCodeVerifier: verifier,
+            expectedState: state,
+          });
+          return signedIn(await verify(idToken(), nonce));
+        } catch (error) {
+          problem = redeemFailure(error);
+          if (problem.code !== "credential-rejected") break;
+        }
+      }
+      throw problem;
+    },
+  };
+};
+
+/**
+ * Takes the ID token out of the token answer before the library sees it: the library compares `iss` with one fixed issuer, and on
+ * `organizations` the issuer is known only from the token. `id-token.ts` validates it in full.
+ */
+const withheldIdToken = (configuration: client.Configuration): (() => string) => {
+  let withheld: unknown;
+  configuration[client.customFetch] = async (url, init) => {
+    const response = await fetch(url, { ...init, body: init.body ?? null, signal: init.signal ?? null }).catch(() => {
+      throw new AppError("sign-in-unavailable", { detail: "token endpoint" });
+    });
+    if (response.status === 429 || response.status >= 500) {
+      await response.body?.cancel();
+      throw new AppError("sign-in-unavailable", { detail: `token endpoint ${response.status}` });
+    }
+    if (!response.ok) return response;
+    const answer: unknown = await response.json().catch(() => null);
+    if (typeof answer !== "object" || answer === null)
+      throw new AppError("sign-in-unavailable", { detail: "token answer" });
+    const { id_token, ...rest } = { id_token: undefined, ...answer };
+    withheld = id_token;
+    return Response.json(rest, { status: response.status });
+  };
+  return () => {
+    if (typeof withheld !== "string") throw new IdTokenRefused("missing");
+    return withheld;
+  };
+};
+
+const signedIn = (claims: IdTokenClaims): SignedIn => ({
+  tid: claims.tid.toLowerCase(),
+  oid: claims.oid.toLowerCase(),
+  name: claims.name,
+  preferredUsername: claims.preferred_username,
+  wids: claims.wids?.map((role) => role.toLowerCase()) ?? null,
+  acct: claims.acct,
+  idp: claims.idp,
+  iss: claims.iss,
+  authTime: claims.auth_time,
+});
+
+/** Errors of the libraries carry the answer and its claims: only codes are taken from them. */
+const redeemFailure = (error: unknown): AppError => {
+  if (error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError) {
+    const number = error instanceof client.ResponseBodyError ? firstNumber(error.cause.error_codes) : null;
+    const known = meaning(number, error.error);
+    const ours = known === "credential-rejected" || known === "not-configured" || known === "sign-in-unavailable";
+    return new AppError(ours ? known : "consent-sign-in-failed", { detail: name(number, error.error) });
+  }
+  for (const each of causes(error)) {
+    if (isAppError(each)) return each;
+    if (each instanceof IdTokenRefused)
+      return new AppError("consent-sign-in-failed", { detail: `ID token: ${each.message}` });
+  }
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "fetch";
+  const claim = error instanceof Error && "claim" in error && typeof error.claim === "string" ? ` ${error.claim}` : "";
+  const unreachable =
+    error instanceof TypeError || ["ERR_JWKS_TIMEOUT", "ERR_JOSE_GENERIC", "OAUTH_TIMEOUT"].includes(code);
+  return new AppError(unreachable ? "sign-in-unavailable" : "consent-sign-in-failed", { detail: `${code}${claim}` });
+};
+
+const firstNumber = (list: unknown): number | null => {
+  const first: unknown = Array.isArray(list) ? list[0] : null;
+  return typeof first === "number" && Number.isSafeInteger(first) ? first : null;
+};
+
+export interface AdminConsentRequest {
+  authority: string;
+  tid: string;
+  clientId: string;
+  redirectUri: string;
+  state: string;
+  /** `graphResource(GRAPH_BASE_URL)`; the global cloud's when absent. */
+  resource?: string;
+}
+
+/** Application permissions can be asked for only all together, by `.default`. */
+export const adminConsentUrl = ({
+  authority,
+  tid,
+  clientId,
+  redirectUri,
+  state,
+  resource,
+}: AdminConsentRequest): URL => {
+  const url = new URL(`${authority.replace(/\/+$/, "")}/${encodeURIComponent(tid)}/v2.0/adminconsent`);
+  url.searchParams.set("client_id", clientId);
+  url.searchParams.set("scope", `${resource ?? "https://graph.microsoft.com"}/.default`);
+  url.searchParams.set("redirect_uri", redirectUri);
+  url.searchParams.set("state", state);
+  return url;
+};
