@@ -1,0 +1,110 @@
+/** Deletion is scheduled: reads and syncs stop at once, everything is deleted after seven days, and until then it can be undone. */
+import { z } from "zod";
+import { iso } from "../ambient.ts";
+import type { AccessLog } from "../audit/access-log.ts";
+import type { Caller } from "../context.ts";
+import type { Keys } from "../crypto/keys.ts";
+import { AppError } from "../errors.ts";
+import type { ConnectionDoc, ConnectionState } from "../store/documents.ts";
+import { type ChangeNeeds, changeConnection, entryOf } from "./change.ts";
+import { DisplayName, openName } from "./name.ts";
+import { openConnection } from "./open.ts";
+import { tiers } from "./tiers.ts";
+import { type ConnectionView, connectionView } from "./views.ts";
+
+export const graceMilliseconds = 7 * 86_400_000;
+/** Nothing is deleted before this has passed as well: the clocks of two instances may disagree on whether it is too late to undo. */
+export const marginMilliseconds = 300_000;
+
+/** The name is repeated, so that nobody deletes what he did not mean. */
+export const CloseConnection = z.strictObject({ displayName: DisplayName });
+export type CloseConnection = z.infer<typeof CloseConnection>;
+
+export interface CloseNeeds extends ChangeNeeds {
+  keys: Pick<Keys, "ring">;
+  access: AccessLog;
+}
+
+export const closeConnection =
+  (needs: CloseNeeds) =>
+  async (caller: Caller, connectionId: string, input: CloseConnection): Promise<ConnectionView> => {
+    const { doc: opened, context } = await openConnection(needs)(caller.workspaceId, connectionId);
+    if (input.displayName !== openName(context.ring, opened))
+      throw new AppError("invalid-request", {
+        field: "displayName",
+        detail: "It must repeat the name of the connection.",
+      });
+    const { doc, head } = await changeConnection(needs)(opened, (current) => {
+      if (current.state === "closing") return null;
+      const closesAt = needs.ambient.now() + graceMilliseconds;
+      const dueAt = closesAt + marginMilliseconds;
+      const after: ConnectionDoc = { ...current, state: "closing", closesAt: iso(closesAt) };
+      return {
+        doc: after,
+        entries: [
+          entryOf(needs.ambient, context, caller, {
+            kind: "connection",
+            op: "updated",
+            object: "connection",
+            changes: states(current, after),
+          }),
+        ],
+        advance: (before) => ({ ...before, epoch: before.epoch + 1, dueAt, wakeAt: dueAt, requested: null }),
+      };
+    });
+    await needs.access.record(caller.workspaceId, {
+      what: "connection-deleted",
+      route: "connections.close",
+      subject: caller.subject,
+      ip: caller.ip,
+      connectionId,
+      correlationId: caller.correlationId,
+    });
+    return connectionView(doc, head, context.ring);
+  };
+
+export const restoreConnection =
+  (needs: CloseNeeds) =>
+  async (caller: Caller, connectionId: string): Promise<ConnectionView> => {
+    const { doc: opened, context } = await openConnection(needs)(caller.workspaceId, connectionId);
+    const { doc, head } = await changeConnection(needs)(opened, (current) => {
+      const now = needs.ambient.now();
+      if (current.state !== "closing" || current.closesAt === null || Date.parse(current.closesAt) <= now)
+        throw new AppError("state-conflict", { detail: "There is no deletion that could be undone." });
+      const after: ConnectionDoc = { ...current, state: stateBeforeClosing(current), closesAt: null };
+      const resumes =
+        (after.state === "active" || after.state === "needs-attention") &&
+        !after.settings.paused &&
+        after.settings.automatic;
+      return {
+        doc: after,
+        entries: [
+          entryOf(needs.ambient, context, caller, {
+            kind: "connection",
+            op: "updated",
+            object: "connection",
+            changes: states(current, after),
+          }),
+        ],
+        advance: (before) => ({
+          ...before,
+          epoch: before.epoch + 1,
+          dueAt: resumes ? now : null,
+          wakeAt: resumes ? now : null,
+        }),
+      };
+    });
+    return connectionView(doc, head, context.ring);
+  };
+
+const stateBeforeClosing = (doc: ConnectionDoc): ConnectionState => {
+  if (doc.tid === null) return "draft";
+  if (doc.attention !== null) return "needs-attention";
+  const redeemed = tiers.some((tier) => !["off", "consent-needed"].includes(doc.tiers[tier].state));
+  return redeemed ? "active" : "proven";
+};
+
+const states = (before: ConnectionDoc, after: ConnectionDoc) => [
+  { field: "state", before: before.state, after: after.state },
+  { field: "closesAt", before: before.closesAt, after: after.closesAt },
+];

@@ -1,0 +1,45 @@
+/** The name of a connection: typed by an administrator, so it is sealed; unique in its workspace by a keyed hash. */
+import { createHmac } from "node:crypto";
+import { z } from "zod";
+import type { Ambient } from "../ambient.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import type { PlatformKeys } from "../crypto/platform-key.ts";
+import { open, type Place, type Sealed, seal } from "../crypto/seal.ts";
+import { type ConnectionDoc, ids } from "../store/documents.ts";
+
+/** Control characters and overrides of the writing direction would let a name pretend to be something else on our pages. */
+const deceiving = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+
+export const DisplayName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .normalize("NFC")
+  .refine((name) => !deceiving.test(name), "contains characters that cannot be seen");
+
+const namePlace = (connectionId: string): Place => ({
+  container: "directory",
+  partition: connectionId,
+  document: ids.connection,
+  fields: "displayName",
+});
+
+export const sealName = (ambient: Ambient, ring: KeyRing, connectionId: string, name: string): Sealed<string> =>
+  seal(ambient, ring.sealing, namePlace(connectionId), name);
+
+export const openName = (ring: KeyRing, doc: Pick<ConnectionDoc, "connectionId" | "displayName">): string =>
+  open(ring.sealing, namePlace(doc.connectionId), doc.displayName);
+
+/**
+ * What the index compares: equal for names that differ only in case, width or spacing. It names the generation of the platform
+ * key, because the hashes of two generations cannot be compared; a rotation writes the index again.
+ */
+export const nameIndex = (platform: PlatformKeys, workspaceId: string, name: string): string => {
+  const generation = platform.current;
+  const canonical = name.normalize("NFKC").toLowerCase().replace(/\s+/gu, " ").trim();
+  const hash = createHmac("sha256", platform.derive("draft", generation).key)
+    .update(JSON.stringify(["connection name", workspaceId, canonical]))
+    .digest("base64url");
+  return `${generation}-${hash}`;
+};

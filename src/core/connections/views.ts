@@ -1,0 +1,61 @@
+/** What the API shows of a connection. */
+import { iso } from "../ambient.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { type ProblemCode, problems } from "../errors.ts";
+import type { ConnectionDoc, ConnectionState, Head, RunCause, RunOutcome, Stored } from "../store/documents.ts";
+import { openName } from "./name.ts";
+import { tenantInUse } from "./open.ts";
+import type { Settings } from "./settings.ts";
+import type { Tier, TierRecord } from "./tiers.ts";
+
+export interface ConnectionView {
+  id: string;
+  displayName: string;
+  state: ConnectionState;
+  paused: boolean;
+  attention: { code: string; advice: string | null; since: string } | null;
+  /** Entra tenant id; null until the approval was redeemed by this workspace. */
+  tid: string | null;
+  access: Record<Tier, TierRecord>;
+  settings: Settings;
+  counts: { people: number; groups: number; memberships: number };
+  lastRound: { startedAt: string; endedAt: string; cause: RunCause; outcome: RunOutcome; graphRequests: number } | null;
+  nextSyncAt: string | null;
+  createdAt: string;
+  closesAt: string | null;
+  etag: string;
+}
+
+export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: KeyRing): ConnectionView => {
+  const tid = tenantInUse(doc);
+  return {
+    id: doc.connectionId,
+    displayName: openName(ring, doc),
+    state: doc.state,
+    paused: doc.settings.paused,
+    attention: doc.attention && { ...doc.attention, advice: adviceOf(doc.attention.code) },
+    tid,
+    access: doc.tiers,
+    settings: doc.settings,
+    counts: head.counters,
+    lastRound: head.lastRound && {
+      startedAt: iso(head.lastRound.startedAt),
+      endedAt: iso(head.lastRound.endedAt),
+      cause: head.lastRound.cause,
+      outcome: head.lastRound.outcome,
+      graphRequests: head.lastRound.requests,
+    },
+    nextSyncAt: tid !== null && head.wakeAt !== null ? iso(head.wakeAt) : null,
+    createdAt: doc.createdAt,
+    closesAt: doc.closesAt,
+    etag: doc._etag,
+  };
+};
+
+const adviceOf = (code: string): string | null => {
+  if (!isProblemCode(code)) return null;
+  const problem = problems[code];
+  return "advice" in problem ? problem.advice : null;
+};
+
+const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(problems, code);
