@@ -18,6 +18,9 @@ import { type DirectoryStore, UnknownOutcome, type Write } from "./ports.ts";
 export const maxWritesPerCommit = 93;
 export const maxBytesPerCommit = 1_800_000;
 
+/** A logical partition ends at 20 GB, and then not even head could be written: additions stop well before. */
+export const partitionLimits = { warnAt: 12e9, stopAt: 17e9 };
+
 export interface Commit {
   /** Pure: what becomes of head, apart from what commit itself moves. Called again for every head it is laid on. */
   advance?: (head: Head) => Head;

@@ -41,7 +41,12 @@ const changesPerStep = 60;
 /** Somebody else writes the same documents again and again: the run comes back later. */
 const maxAttempts = 20;
 
-const applyChanges = async (round: Round, open: Batch, changes: readonly Change[], careful: boolean): Promise<Batch> => {
+const applyChanges = async (
+  round: Round,
+  open: Batch,
+  changes: readonly Change[],
+  careful: boolean,
+): Promise<Batch> => {
   let batch = open;
   let rest = [...changes];
   while (rest.length > 0) {

@@ -41,11 +41,7 @@ export class Batch {
   /** `stored` is the document as it is in the store, null when it is not there. */
   put(doc: DirectoryDoc, stored: Stored<DirectoryDoc> | null): void {
     const { _etag, ...clean } = doc as Stored<DirectoryDoc>;
-    this.#add(
-      stored
-        ? { op: "replace", doc: clean, etag: stored._etag }
-        : { op: "create", doc: clean },
-    );
+    this.#add(stored ? { op: "replace", doc: clean, etag: stored._etag } : { op: "create", doc: clean });
   }
 
   delete(id: string, stored: Stored<DirectoryDoc> | null): void {

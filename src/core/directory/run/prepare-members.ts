@@ -78,7 +78,9 @@ export const prepareMembers = async (
         cause: round.cause,
         run: round.id,
         ...(shown.length > 0 ? { [adding ? "added" : "removed"]: shown } : {}),
-        ...(movedChildren.length > 0 ? { [adding ? "childrenAdded" : "childrenRemoved"]: movedChildren.toSorted() } : {}),
+        ...(movedChildren.length > 0
+          ? { [adding ? "childrenAdded" : "childrenRemoved"]: movedChildren.toSorted() }
+          : {}),
         ...(change.evidence ? { evidence: change.evidence } : {}),
       }),
     );

@@ -7,6 +7,7 @@ import { draftEntry } from "../../audit/change-log.ts";
 import type { FieldChange } from "../../audit/entries.ts";
 import { blindIndex, newPersonKey, openPersonKey } from "../../crypto/key-ring.ts";
 import { seal } from "../../crypto/seal.ts";
+import { partitionLimits } from "../../store/commit.ts";
 import { type DocOf, type GroupDoc, ids, type PersonDoc, type Stored } from "../../store/documents.ts";
 import { groupPlace, personPlace } from "../places.ts";
 import { type Change, type GroupChange, type MembersChange, type PersonChange, version } from "../plan.ts";
@@ -14,7 +15,7 @@ import type { FieldValue, PersonRecord } from "../records.ts";
 import type { Batch } from "./batch.ts";
 import { prepareMembers, prepareRemoval } from "./prepare-members.ts";
 import { knownGroup, knownPerson } from "./reading.ts";
-import type { Round } from "./round.ts";
+import { type Round, setAside } from "./round.ts";
 
 /** Documents of the changes at hand, as they are in the store. */
 export interface Loaded {
@@ -26,6 +27,11 @@ export const prepare = async (round: Round, batch: Batch, changes: readonly Chan
   const loaded = await load(round, batch, changes);
   for (const [index, change] of changes.entries()) {
     if (batch.full) return changes.slice(index);
+    if (adds(change) && round.head.bytes > partitionLimits.stopAt) {
+      setAside(round, "partition-full", change.kind === "members" ? change.group : change.id);
+      round.cursor.suspect = true;
+      continue;
+    }
     if (change.kind === "person") await preparePerson(round, batch, loaded, change);
     else if (change.kind === "group" && change.op !== "remove") prepareGroup(round, batch, loaded, change);
     else {
@@ -42,6 +48,9 @@ export const prepare = async (round: Round, batch: Batch, changes: readonly Chan
   }
   return [];
 };
+
+/** Removals and changes go on when a partition nears its end; what would make it grow does not. */
+const adds = (change: Change): boolean => (change.kind === "members" ? change.op === "add" : change.op === "create");
 
 /** The part of a membership change that went into the batch. */
 const without = (change: MembersChange, rest: MembersChange): MembersChange => {

@@ -1,6 +1,6 @@
 /** What happens when a slice cannot go on: later again, from the start, given up, or void. Nothing here touches the directory. */
 import { iso } from "../../ambient.ts";
-import { draftEntry } from "../../audit/change-log.ts";
+import { draftEntry, logTtlSeconds } from "../../audit/change-log.ts";
 import type { AppError } from "../../errors.ts";
 import { commit } from "../../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type RunDoc, type Stored } from "../../store/documents.ts";
@@ -221,6 +221,7 @@ const endedRun = async (
         startedAt: run ? iso(run.startedAt) : null,
         endedAt: null,
         settingsVersion: doc.settingsVersion,
+        ttl: logTtlSeconds,
       };
   const ending: RunDoc = {
     ...base,

@@ -3,6 +3,7 @@
  * renews it, and a commit that finds another owner or a newer epoch ends the slice.
  */
 import type { Ambient } from "../../ambient.ts";
+import { logTtlSeconds } from "../../audit/change-log.ts";
 import type { ConnectionContext } from "../../context.ts";
 import type { RunKeyContent } from "../../crypto/key-ring.ts";
 import { type ContentKey, type Place, seal } from "../../crypto/seal.ts";
@@ -240,4 +241,5 @@ export const newRunDoc = (round: Round): RunDoc => ({
   startedAt: new Date(round.startedAt).toISOString(),
   endedAt: null,
   settingsVersion: round.doc.settingsVersion,
+  ttl: logTtlSeconds,
 });
