@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage.close());
 
-const seeds = process.env.LONG ? 60 : 20;
+const seeds = process.env.LONG ? 150 : 20;
 
 describe("rounds against a changing tenant", () => {
   for (let seed = 1; seed <= seeds; seed++)

@@ -50,12 +50,12 @@ const readGroups = async (round: Round, objects: readonly RawObject[]): Promise<
     const doc = docs.get(ids.group(object.id));
     const known = doc ? knownGroup(connection.ring, doc) : null;
     const earlier = (await staging.changeOf("groups", object.id)) as GroupChange | null;
-    const settled = contradicts(staging.said("groups", object.id), object)
-      ? await settleGroup(round, object, earlier)
-      : object;
+    const said = staging.said("groups", object.id);
+    const settled = contradicts(said, object) ? await settleGroup(round, object, earlier) : object;
     if (!settled) continue;
     const { change, kept } = planGroup(connection.ring, known, settled, earlier?.record ?? null);
-    round.counts.keptThoughCleared += kept;
+    // Every piece of a large group brings the same fields.
+    if (said === null) round.counts.keptThoughCleared += kept;
     staging.plan("groups", object.id, change, earlier, settled.removed !== undefined);
     for (const member of settled.members ?? []) {
       if (member.type === "user")
@@ -105,7 +105,7 @@ const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<
     // Met before without a change: what is stored has been confirmed by this round.
     const base = earlier?.record ?? (said === "there" ? (known?.record ?? null) : null);
     const { change, kept } = planPerson(ring, settings, known, settled, whole, whole !== complete ? null : base);
-    round.counts.keptThoughCleared += kept;
+    if (said === null) round.counts.keptThoughCleared += kept;
     staging.plan("users", id, change, earlier, settled.removed !== undefined);
   }
 };

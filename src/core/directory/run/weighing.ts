@@ -18,6 +18,8 @@ const idsPerPage = 500;
 export const weigh = async (round: Round): Promise<void> => {
   const { cursor } = round;
   if (cursor.at.phase !== "weighing") return;
+  // A run that failed has left people behind: the first sync removes nobody, the round after it does.
+  if (cursor.first && round.head.counters.people + round.head.counters.groups > 0) cursor.suspect = true;
   if (cursor.at.stage === "people") {
     if (cursor.full.users && !cursor.first) await sweepPeople(round);
     cursor.at = { phase: "weighing", stage: "groups", after: "" };
@@ -48,7 +50,7 @@ const sweepPeople = async (round: Round): Promise<void> => {
     );
     for (const { id, known } of candidates) {
       const present = there.get(known.record.oid);
-      if (present === undefined) setAside(round, "absence-not-confirmed", id);
+      if (present === undefined) unconfirmed(round, id);
       if (present !== false) continue;
       const change = {
         kind: "person" as const,
@@ -76,7 +78,7 @@ const sweepGroups = async (round: Round): Promise<void> => {
     const docs = await needs.store.load(connection.connectionId, "group", unseen.map(ids.group));
     for (const id of unseen) {
       const present = there.get(id);
-      if (present === undefined) setAside(round, "absence-not-confirmed", id);
+      if (present === undefined) unconfirmed(round, id);
       const doc = docs.get(ids.group(id));
       if (present !== false || !doc) continue;
       staging.plan(
@@ -92,6 +94,12 @@ const sweepGroups = async (round: Round): Promise<void> => {
     cursor.at = { phase: "weighing", stage: "groups", after };
     await breathe(round);
   }
+};
+
+/** Stays, and is listed; no later delta would speak of it, so the next round reads everything again. */
+const unconfirmed = (round: Round, id: string): void => {
+  setAside(round, "absence-not-confirmed", id);
+  round.cursor.suspect = true;
 };
 
 const positionAfter = (round: Round): string => (round.cursor.at.phase === "weighing" ? round.cursor.at.after : "");
@@ -171,25 +179,40 @@ const netGroup = async (round: Round, group: string, parts: readonly number[]): 
   const incomplete = !full && doc === null;
   const live = (contradicted.length > 0 || missing || incomplete) && !hidden ? await liveMembers(round, group) : null;
 
-  if (live) return planDifference(round, group, stored, live, "membership-read");
-  // Not to be asked live: additions stand, removals only when the feed itself named them and nothing contradicts.
-  for (const id of contradicted) {
-    setAside(round, "membership-contradictory", group);
-    revoked.people.delete(id);
-    revoked.children.delete(id);
-    told.people.delete(id);
-    told.children.delete(id);
+  // By the feed: additions stand; removals only when it named them itself, and nothing that it named in both ways.
+  const wanted: Members = { people: new Set(stored.people), children: new Set(stored.children) };
+  for (const kind of ["people", "children"] as const) {
+    for (const id of told[kind]) if (!revoked[kind].has(id)) wanted[kind].add(id);
+    if (!full) for (const id of revoked[kind]) if (!told[kind].has(id)) wanted[kind].delete(id);
   }
-  if (missing) setAside(round, "membership-not-readable", group);
-  const wanted: Members = {
-    people: new Set([...stored.people, ...told.people]),
-    children: new Set([...stored.children, ...told.children]),
-  };
-  if (!full) {
-    for (const id of revoked.people) wanted.people.delete(id);
-    for (const id of revoked.children) wanted.children.delete(id);
+  if (live) await followList(round, wanted, live);
+  else {
+    for (const _id of contradicted) setAside(round, "membership-contradictory", group);
+    if (missing) setAside(round, "membership-not-readable", group);
   }
-  planDifference(round, group, stored, wanted, "membership-removed");
+  planDifference(round, group, stored, wanted, live ? "membership-read" : "membership-removed");
+};
+
+/**
+ * Lays a live list over what the feed told. The list leaves out who is soft-deleted, though they are members still and come
+ * back without a word: only somebody who would be listed is proven absent by not being there.
+ */
+const followList = async (round: Round, wanted: Members, live: Members): Promise<void> => {
+  const { needs, connection, staging } = round;
+  const unlisted = more(wanted.people, live.people);
+  const states = await needs.store.personStates(connection.connectionId, unlisted.map(ids.person));
+  for (const id of unlisted) {
+    const change = await staging.changeOf("users", id);
+    if (change ? change.op !== "deactivate" : states.get(ids.person(id)) === "active") wanted.people.delete(id);
+  }
+  const absent = more(wanted.children, live.children);
+  const stored = await needs.store.load(connection.connectionId, "group", absent.map(ids.group));
+  for (const id of absent) {
+    const change = await staging.changeOf("groups", id);
+    if (change ? change.op !== "remove" : stored.has(ids.group(id))) wanted.children.delete(id);
+  }
+  for (const id of live.people) wanted.people.add(id);
+  for (const id of live.children) wanted.children.add(id);
 };
 
 const more = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [...a].filter((id) => !b.has(id));
