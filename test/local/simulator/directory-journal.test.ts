@@ -59,9 +59,10 @@ describe("journal", () => {
 
   it("brings back what the oracle was shown, and when", () => {
     const first = openShelf();
-    const { directory, oracle, observe } = first.shelf.create(tid, spec);
+    const kept = first.shelf.create(tid, spec);
+    const { directory, oracle } = kept;
     for (const seed of [1, 2, 3]) {
-      observe();
+      kept.observe();
       randomChanges({ directory, seed, count: 40 });
     }
     first.journal.close();
