@@ -43,7 +43,7 @@ export const makeAccessLog = ({
   store,
 }: {
   ambient: Ambient;
-  keys: Keys;
+  keys: Pick<Keys, "platform">;
   store: AccessStore;
 }): AccessLog => {
   const place = (pk: string, id: string): Place => ({

@@ -63,12 +63,22 @@ export const verifyChain = (
   for (const doc of docs) {
     if (doc.first !== sequence + 1) return { fault: { sequence: doc.first, fault: "gap" }, sequence, chain };
     if (doc.prev !== chain) return { fault: { sequence: doc.first, fault: "prev" }, sequence, chain };
-    if (doc.last - doc.first + 1 !== (JSON.parse(doc.body) as unknown[]).length)
+    if (doc.last - doc.first + 1 !== countOf(doc.body))
       return { fault: { sequence: doc.first, fault: "order" }, sequence, chain };
     chain = chainNext(chain, doc.first, doc.last, doc.body);
     sequence = doc.last;
   }
   return { fault: null, sequence, chain };
+};
+
+/** Entries in a body; -1 when it is no list, which no numbers agree with. */
+const countOf = (body: string): number => {
+  try {
+    const entries: unknown = JSON.parse(body);
+    return Array.isArray(entries) ? entries.length : -1;
+  } catch {
+    return -1;
+  }
 };
 
 const entryPlace = (connectionId: string, entryId: string, fields: "changes" | "actor"): Place => ({

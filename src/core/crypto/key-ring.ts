@@ -22,6 +22,11 @@ export interface RingContent {
   sealing: string;
   wrapping: string;
   index: string;
+  /**
+   * Only in a draft: the connection key that will wrap the ring. The vault knows no "create if absent", so all who make the
+   * draft proven at once have to set the same value, or the last of them would lock out the one whose document was kept.
+   */
+  connectionKey?: string;
 }
 
 export interface WrappedKey {
@@ -34,11 +39,14 @@ export const contentKey = (id: string, bytes: Buffer): ContentKey => {
   return { id, key: createSecretKey(bytes) };
 };
 
+export const newKeyText = (ambient: Pick<Ambient, "randomBytes">): string =>
+  ambient.randomBytes(32).toString("base64url");
+
 export const newRingContent = (ambient: Ambient): RingContent => ({
   id: ambient.randomBytes(6).toString("base64url"),
-  sealing: ambient.randomBytes(32).toString("base64url"),
-  wrapping: ambient.randomBytes(32).toString("base64url"),
-  index: ambient.randomBytes(32).toString("base64url"),
+  sealing: newKeyText(ambient),
+  wrapping: newKeyText(ambient),
+  index: newKeyText(ambient),
 });
 
 export const keyRing = (content: RingContent): KeyRing => ({
@@ -76,7 +84,7 @@ export const openPersonKey = (ring: KeyRing, connectionId: string, personId: str
 export const newRunKey = (ambient: Ambient): { key: ContentKey; content: RunKeyContent } => {
   const content = {
     id: `t-${ambient.randomBytes(6).toString("base64url")}`,
-    key: ambient.randomBytes(32).toString("base64url"),
+    key: newKeyText(ambient),
   };
   return { key: runKey(content), content };
 };
@@ -104,6 +112,9 @@ export const blindIndex = (
   purpose: "mail" | "upn" | "product-user",
   text: string,
 ): string =>
-  mac(ring, purpose, purpose === "product-user" ? text : text.normalize("NFKC").trim().toLowerCase())
+  mac(ring, purpose, purpose === "product-user" ? text : normalised(text))
     .subarray(0, 16)
     .toString("base64url");
+
+/** Lower-casing can leave letters decomposed that were composed before (U+01F0), hence the second normalisation. */
+const normalised = (address: string): string => address.normalize("NFKC").trim().toLowerCase().normalize("NFKC");

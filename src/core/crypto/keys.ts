@@ -6,7 +6,7 @@ import { type Ambient } from "../ambient.ts";
 import { AppError } from "../errors.ts";
 import { ids, type RingDoc } from "../store/documents.ts";
 import type { DirectoryStore, SecretStore } from "../store/ports.ts";
-import { contentKey, type KeyRing, keyRing, newRingContent, type RingContent } from "./key-ring.ts";
+import { contentKey, type KeyRing, keyRing, newKeyText, newRingContent, type RingContent } from "./key-ring.ts";
 import { type PlatformKeys, platformGeneration, platformKeys } from "./platform-key.ts";
 import { type ContentKey, open, type Place, seal, sealedUnder } from "./seal.ts";
 
@@ -16,7 +16,7 @@ export interface Keys {
   ring(connectionId: string): Promise<KeyRing>;
   /** A ring for a new draft, wrapped by the platform key; the caller stores the document. */
   draftRing(connectionId: string): Promise<{ ring: KeyRing; doc: RingDoc }>;
-  /** Makes the connection key in the vault (again when repeated: same name) and returns the ring wrapped under it. */
+  /** Puts the connection key into the vault and returns the ring wrapped under it; repeating it changes nothing. */
   promote(doc: RingDoc): Promise<RingDoc>;
   /** Destroys every generation of the connection key; the ring cannot be opened afterwards. */
   destroy(connectionId: string, generation: number | null): Promise<void>;
@@ -40,6 +40,13 @@ const ringPlace = (connectionId: string): Place => ({
 });
 const secretName = (connectionId: string, generation: number): string => `c-${connectionId}-k${generation}`;
 
+/** An operator may have put something else under the name of a key. */
+const keyBytes = (name: string, value: string): Buffer => {
+  const bytes = Buffer.from(value, "base64url");
+  if (bytes.length !== 32) throw new AppError("keys-unavailable", { detail: `Secret ${name} holds no key.` });
+  return bytes;
+};
+
 export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 }: KeysNeeds): Keys => {
   const cached = singleFlight<KeyRing>(ambient, cacheMilliseconds);
   const cachedPlatform = singleFlight<PlatformKeys>(ambient, cacheMilliseconds);
@@ -48,31 +55,37 @@ export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 
     cachedPlatform.get("platform", async () => {
       const generations = new Map<number, Buffer>();
       for (let generation = 1; ; generation++) {
-        const value = await secrets.get(`platform-k${generation}`);
+        const name = `platform-k${generation}`;
+        const value = await secrets.get(name);
         if (value === null) break;
-        generations.set(generation, Buffer.from(value, "base64url"));
+        generations.set(generation, keyBytes(name, value));
       }
       if (generations.size === 0) {
-        // Two instances may race here: the vault keeps the last value, so the key is read back before it is used.
-        await secrets.set("platform-k1", ambient.randomBytes(32).toString("base64url"));
+        // Read back, because the vault keeps the last value. That narrows a race of two first instances and does not close it:
+        // who starts with several gives them the secret beforehand.
+        await secrets.set("platform-k1", newKeyText(ambient));
         const settled = await secrets.get("platform-k1");
         if (settled === null) throw new AppError("keys-unavailable");
-        generations.set(1, Buffer.from(settled, "base64url"));
+        generations.set(1, keyBytes("platform-k1", settled));
       }
       return platformKeys(generations);
     });
 
   const connectionKey = async (connectionId: string, generation: number): Promise<ContentKey> => {
-    const value = await secrets.get(secretName(connectionId, generation));
+    const name = secretName(connectionId, generation);
+    const value = await secrets.get(name);
     if (value === null) throw new AppError("key-missing");
-    return contentKey(`c-${generation}`, Buffer.from(value, "base64url"));
+    return contentKey(`c-${generation}`, keyBytes(name, value));
   };
 
   const wrappingKey = async (doc: RingDoc): Promise<ContentKey> => {
     if (doc.generation !== null) return connectionKey(doc.connectionId, doc.generation);
     const generation = platformGeneration(sealedUnder(doc.wrapped), "draft");
     if (generation === null) throw new AppError("key-missing");
-    return (await platform()).derive("draft", generation);
+    const keys = await platform();
+    // Sealed by an instance that knows a newer platform key already: this one learns of it when its own copy expires.
+    if (generation > keys.current) throw new AppError("keys-unavailable");
+    return keys.derive("draft", generation);
   };
 
   const unwrap = async (doc: RingDoc): Promise<RingContent> =>
@@ -87,7 +100,7 @@ export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 
         return keyRing(await unwrap(doc));
       }),
     draftRing: async (connectionId) => {
-      const content = newRingContent(ambient);
+      const content: RingContent = { ...newRingContent(ambient), connectionKey: newKeyText(ambient) };
       const keys = await platform();
       const wrapped = seal(ambient, keys.derive("draft", keys.current), ringPlace(connectionId), content);
       return {
@@ -97,11 +110,11 @@ export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 
     },
     promote: async (doc) => {
       if (doc.generation !== null) return doc;
-      const content = await unwrap(doc);
+      const { connectionKey: value, ...content } = await unwrap(doc);
+      if (value === undefined) throw new AppError("unexpected", { detail: "A draft's ring brings no connection key." });
       const generation = 1;
       const name = secretName(doc.connectionId, generation);
-      if ((await secrets.get(name)) === null) await secrets.set(name, ambient.randomBytes(32).toString("base64url"));
-      // Read back: of two that made it at once, the vault's last value is the key of both.
+      if ((await secrets.get(name)) === null) await secrets.set(name, value);
       const key = await connectionKey(doc.connectionId, generation);
       const { id, connectionId } = doc;
       return {
@@ -114,7 +127,8 @@ export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 
       };
     },
     destroy: async (connectionId, generation) => {
-      for (let n = generation ?? 0; n >= 1; n--) await secrets.delete(secretName(connectionId, n));
+      // A draft may have got as far as its secret without its document saying so.
+      for (let n = generation ?? 1; n >= 1; n--) await secrets.delete(secretName(connectionId, n));
       cached.forget(connectionId);
     },
     forget: (connectionId) => cached.forget(connectionId),
@@ -128,6 +142,8 @@ const singleFlight = <T>(ambient: Pick<Ambient, "now">, milliseconds: number) =>
     get: (id: string, load: () => Promise<T>): Promise<T> => {
       const known = entries.get(id);
       if (known && known.until > ambient.now()) return known.value;
+      // No key outlives its period only because nobody asks for it again.
+      for (const [other, { until }] of entries) if (until <= ambient.now()) entries.delete(other);
       const entry = { until: ambient.now() + milliseconds, value: load() };
       entries.set(id, entry);
       entry.value.catch((error: unknown) => {

@@ -110,9 +110,7 @@ export const planPerson = (
 
   const base = earlier ?? known?.record;
   const { fields, kept } = overlay(personAttributes, base?.fields, object.properties);
-  // Somebody who comes back is told in full: a manager that is not mentioned is none.
-  const whole = complete || (known !== null && known.state !== "active");
-  const manager = managerAfter(ring, object, whole && !earlier ? null : (base?.manager ?? null));
+  const manager = managerAfter(ring, object, complete && !earlier ? null : (base?.manager ?? null));
   const record: PersonRecord = { oid: object.id, manager, fields };
   const decision = inScope(record, settings, noMembership);
   if (!decision.admitted) return leave(`scope: ${decision.rule}`);

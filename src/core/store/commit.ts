@@ -3,15 +3,15 @@
  *
  * - Head is the first document of the batch and carries the ETag it was read with. When somebody else moved it, sequence and
  *   chain are laid on the new head and the batch is sent again.
- * - When the outcome of a batch is not known, head's `commitId` tells. The same batch is safe to send again: at most one of two
- *   sends passes head's ETag.
+ * - When the outcome of a batch is not known, head's `commitId` tells, or the log when somebody else has committed since. The same
+ *   batch is safe to send again: at most one of two sends passes head's ETag.
  * - Any other document that moved is the caller's affair: it must look at the document again before it plans again.
  */
 import type { Ambient } from "../ambient.ts";
 import { logDocument } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
 import { AppError } from "../errors.ts";
-import { type Head, ids, type Stored } from "./documents.ts";
+import { type Head, ids, type LogDoc, type Stored } from "./documents.ts";
 import { type DirectoryStore, UnknownOutcome, type Write } from "./ports.ts";
 
 /** Head and the log document take two of the 100 places of a batch; the rest is kept free on purpose. */
@@ -42,18 +42,22 @@ export type CommitOutcome =
 export interface CommitNeeds {
   ambient: Ambient;
   store: Pick<DirectoryStore, "read" | "write">;
+  /** Between attempts, some milliseconds; absent: by the machine's timer. */
+  wait?: (milliseconds: number) => Promise<void>;
 }
 
 const maxAttempts = 12;
+const maxPauseMilliseconds = 250;
 
 export const commit = async (
-  { ambient, store }: CommitNeeds,
+  { ambient, store, wait = sleep }: CommitNeeds,
   from: Stored<Head>,
   change: Commit,
 ): Promise<CommitOutcome> => {
   const { connectionId } = from;
   const { advance = (head: Head) => head, writes = [], entries = [], worker } = change;
   const commitId = ambient.ulid();
+  const unanswered: LogDoc[] = [];
   let head = from;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     if (worker && head.owner !== worker.owner) return { outcome: "lost-turn" };
@@ -81,16 +85,29 @@ export const commit = async (
       if (refused) return { outcome: "moved", id: refused.op === "delete" ? refused.id : refused.doc.id, head };
     } catch (error) {
       if (!(error instanceof UnknownOutcome)) throw error;
+      if (log) unanswered.push(log.doc);
     }
+    // Who meets nobody twice never waits. Two that move head in step with each other have to fall out of step.
+    if (attempt > 0)
+      await wait(Math.min(maxPauseMilliseconds, 5 * 2 ** attempt) * (ambient.randomBytes(1).readUInt8() / 256));
     const fresh = await store.read(connectionId, "head", ids.head);
     if (!fresh) throw new AppError("connection-not-found");
-    if (fresh.commitId === commitId) return { outcome: "committed", head: fresh };
+    if (fresh.commitId === commitId || (await anyWritten(store, unanswered)))
+      return { outcome: "committed", head: fresh };
     head = fresh;
   }
   throw new AppError("changed-meanwhile");
 };
 
-/** Upper bound of what the writes add; replaced and deleted documents are counted as growth of nothing. */
+const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Entries have ids of their own, so the same body in the same place can only be the document that was sent. */
+const anyWritten = async (store: Pick<DirectoryStore, "read">, sent: readonly LogDoc[]): Promise<boolean> => {
+  for (const doc of sent) if ((await store.read(doc.connectionId, "log", doc.id))?.body === doc.body) return true;
+  return false;
+};
+
+/** What new documents add. That replaced ones grow and deleted ones free something is not known here, and left out. */
 export const sizeOf = (writes: readonly Write[]): number => {
   let bytes = 0;
   for (const write of writes) if (write.op === "create") bytes += JSON.stringify(write.doc).length;

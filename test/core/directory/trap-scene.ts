@@ -3,7 +3,7 @@
  * said is kept, because a trap that was not met proves nothing.
  */
 import { createHash } from "node:crypto";
-import { expect } from "vitest";
+import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { entriesOf } from "../../../src/core/audit/change-log.ts";
 import type { EntryDraft } from "../../../src/core/audit/entries.ts";
 import type { ConnectionContext } from "../../../src/core/context.ts";
@@ -11,6 +11,7 @@ import { personId } from "../../../src/core/crypto/key-ring.ts";
 import type { Feed, RawObject } from "../../../src/core/directory/ports.ts";
 import type { PersonRecord } from "../../../src/core/directory/records.ts";
 import { knownPerson } from "../../../src/core/directory/run/reading.ts";
+import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { type Worked, work } from "../../../src/core/directory/run/worker.ts";
 import { commit } from "../../../src/core/store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type RunDoc, type Stored } from "../../../src/core/store/documents.ts";
@@ -20,7 +21,24 @@ import type { Fault } from "../../../src/local/simulator/graph/faults.ts";
 import type { LoggedRequest } from "../../../src/local/simulator/graph/request-log.ts";
 import type { TraitChanges } from "../../../src/local/simulator/graph/switches.ts";
 import { expected, type Held, held, readLog, replay } from "../../support/held.ts";
-import type { Stage } from "../../support/sync-stage.ts";
+import { type Stage, startStage } from "../../support/sync-stage.ts";
+
+/** A stage for the tests of a file; what a test has put in the way is taken away after it. */
+export const withStage = (seed: number, started: (stage: Stage) => void): void => {
+  let stage: Stage;
+  let healthy: WorkerNeeds;
+  beforeAll(async () => {
+    stage = await startStage({ seed });
+    healthy = stage.needs;
+    started(stage);
+  });
+  afterEach(() => {
+    stage.needs = healthy;
+    stage.simulator.commands.faults.run({ clear: true });
+    stage.simulator.commands["entra-switches"].run({ expiredSecrets: [] });
+  });
+  afterAll(() => stage.close());
+};
 
 /** People of a scene are numbered below 500, groups above. */
 export const guid = (number: number): string => `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
@@ -44,6 +62,8 @@ export const person = (number: number, properties: object = {}, manager: number 
 
 /** Numbers `from`, `from + 1`, ... */
 export const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, at) => from + at);
+
+export const people = (count: number): Mutation[] => range(1, count).map((number) => person(number));
 
 /** Numbers below 500 are people, the others nested groups. */
 export const group = (number: number, members: readonly number[] = [], properties: object = {}): Mutation => ({
@@ -272,9 +292,19 @@ export const pagesOf = ({ pages }: Synced, feed: Feed, number: number): number[]
 export const without =
   (...left: number[]) =>
   (_feed: Feed, objects: RawObject[]): RawObject[] => {
-    const ids = new Set(left.map(guid));
-    return objects.filter(({ id }) => !ids.has(id));
+    const missing = new Set(left.map(guid));
+    return objects.filter(({ id }) => !missing.has(id));
   };
+
+/** Member entries of a group as they came, `+` or `-` before the number. */
+export const told = (synced: Synced, groupNumber: number): string[] =>
+  appearances(synced, "groups", groupNumber).flatMap(({ members = [] }) =>
+    members.map(({ id, removed }) => `${removed ? "-" : "+"}${Number.parseInt(id.slice(-12), 16)}`),
+  );
+
+/** Requests for a list of members. */
+export const memberReads = ({ requests }: Synced): number =>
+  requests.filter(({ path }) => path === "/groups/{id}/members").length;
 
 /** `person created`, `members changed`, ... */
 export const kinds = (entries: readonly EntryDraft[]): string[] => entries.map(({ kind, op }) => `${kind} ${op}`);

@@ -10,13 +10,13 @@ import type { Change } from "../plan.ts";
 import { Batch } from "./batch.ts";
 import { passes } from "./cursor.ts";
 import { prepare } from "./prepare.ts";
-import { carryOn, checkpoint, commitAs, type Round, SliceEnded } from "./round.ts";
+import { carryOn, commitAs, firstRunDoc, flush, type Round, SliceEnded } from "./round.ts";
 
 /** Commits everything but the last batch, which is returned: it goes out together with the end of the run. */
 export const apply = async (round: Round): Promise<Batch> => {
   // An earlier slice may have applied part of the chunk it stopped in: there nothing is taken to be new.
   const resumedAt = round.cursor.at;
-  let batch = new Batch(resumedAt.phase === "applying");
+  let batch = new Batch(resumedAt, resumedAt.phase === "applying");
   for (;;) {
     const { at } = round.cursor;
     if (at.phase !== "applying") return batch;
@@ -56,13 +56,27 @@ const applyChanges = async (
     if (left.length === 0 && !batch.full) continue;
     if (batch.size === 0 && left.length > 0)
       throw new AppError("unexpected", { detail: "A single change does not fit into a commit." });
-    // From here on the run spans several commits: a crash must find the whole plan in `work`.
-    if (round.staging.unflushed > 0) await checkpoint(round);
-    rest = [...(await send(round, batch, carryOn(round))), ...rest];
-    batch = new Batch(careful);
+    rest = [...(await sendOn(round, batch)), ...rest];
+    batch = new Batch(round.cursor.at, careful);
     if (round.needs.ambient.now() >= round.sliceEndsAt) throw new SliceEnded();
   }
   return batch;
+};
+
+/**
+ * Sends a batch that is not the last. From here on the run spans several commits, so a crash must find the whole plan in `work`;
+ * the place in head moves in the very commit that holds what was planned before it, and not at all when something was left out.
+ */
+export const sendOn = async (round: Round, batch: Batch): Promise<Change[]> => {
+  if (round.staging.unflushed > 0) await flush(round);
+  const reached = round.cursor.at;
+  const carry = (head: Head, left: readonly Change[]): Head => {
+    round.cursor.at = left.length > 0 ? batch.from : reached;
+    const next = carryOn(round)(head);
+    round.cursor.at = reached;
+    return next;
+  };
+  return send(round, batch, carry, () => ({ writes: firstRunDoc(round) }));
 };
 
 /**
@@ -72,22 +86,22 @@ const applyChanges = async (
 export const send = async (
   round: Round,
   batch: Batch,
-  advance: (head: Head) => Head,
-  more: (batch: Batch) => Pick<Commit, "writes" | "entries"> = () => ({}),
+  advance: (head: Head, left: readonly Change[]) => Head,
+  more: () => Pick<Commit, "writes" | "entries">,
 ): Promise<Change[]> => {
   const left: Change[] = [];
   let current = batch;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const { writes = [], entries = [] } = more(current);
+    const { writes = [], entries = [] } = more();
     const sent = current;
     const result = await commitAs(round, {
-      advance: (head) => advance(sent.count(head)),
-      writes: [...current.writes(), ...writes],
-      entries: [...current.entries, ...entries],
+      advance: (head) => advance(sent.count(head), left),
+      writes: [...sent.writes(), ...writes],
+      entries: [...sent.entries, ...entries],
     });
     if (result.outcome === "committed") return left;
     // Careful: this time nothing is assumed to be absent.
-    current = new Batch(true);
+    current = new Batch(batch.from, true);
     left.push(...(await prepare(round, current, sent.changes)));
   }
   throw new AppError("changed-meanwhile");

@@ -4,18 +4,22 @@ import { maxBytesPerCommit, maxWritesPerCommit } from "../../store/commit.ts";
 import type { DirectoryDoc, Head, Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
 import type { Change } from "../plan.ts";
+import type { Position } from "./cursor.ts";
 
 export class Batch {
   readonly entries: EntryDraft[] = [];
   readonly changes: Change[] = [];
   /** People, groups and memberships that come and go with this batch. */
   readonly delta = { people: 0, groups: 0, memberships: 0 };
+  /** Where the run was when the batch was begun: nothing before it is missing in the store. */
+  readonly from: Position;
   /** Load every document before it is written; a first attempt takes new objects to be new. */
   readonly careful: boolean;
   readonly #writes = new Map<string, Write>();
   #bytes = 0;
 
-  constructor(careful = false) {
+  constructor(from: Position, careful = false) {
+    this.from = from;
     this.careful = careful;
   }
 

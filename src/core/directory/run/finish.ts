@@ -5,11 +5,11 @@ import { seal } from "../../crypto/seal.ts";
 import { type ConnectionDoc, type Head, ids, type RunDoc, type Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
-import { send } from "./applying.ts";
+import { send, sendOn } from "./applying.ts";
 import { Batch } from "./batch.ts";
 import type { Links } from "./cursor.ts";
 import { prepare } from "./prepare.ts";
-import { carryOn, checkpoint, countRequests, linksPlace, newRunDoc, type Round } from "./round.ts";
+import { countRequests, linksPlace, newRunDoc, type Round } from "./round.ts";
 
 export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const { needs, connection } = round;
@@ -17,16 +17,15 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   countRequests(round);
   let last = batch;
   // The last commit also writes the run, its entry and perhaps the connection.
-  if (!last.fits(3, 20_000)) {
-    if (round.staging.unflushed > 0) await checkpoint(round);
-    const left = await send(round, last, carryOn(round));
-    last = new Batch();
-    while (left.length > 0) left.splice(0, left.length, ...(await prepare(round, last, left)));
+  while (!last.fits(3, 20_000)) {
+    const left = await sendOn(round, last);
+    last = new Batch(round.cursor.at);
+    round.counts.moved += (await prepare(round, last, left)).length;
   }
   const ended = needs.ambient.now();
   const changed = changes(round) > 0;
   const recovered = round.doc.state === "needs-attention";
-  const known = round.runDoc ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
+  const known = round.isDocumented ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
   const links = seal(needs.ambient, ring.sealing, linksPlace(connectionId), round.cursor.newLinks as Links);
   const outcome = changed ? "done" : "nothing";
 

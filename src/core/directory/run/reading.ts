@@ -88,13 +88,15 @@ const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<
     const earlier = (await staging.changeOf("users", id)) as PersonChange | null;
     const said = staging.said("users", id);
     let settled: RawObject | null = object;
-    let whole = complete;
+    // Somebody who comes back is told in full, as everybody is in a full read.
+    let whole = complete || (known !== null && known.state !== "active");
+    let live = false;
     if (contradicts(said, object)) {
       settled = await settlePerson(round, object);
-      whole = true;
+      live = true;
     } else if (!known && !complete && !object.removed) {
       settled = fresh.get(object.id) ?? null;
-      whole = true;
+      live = true;
       if (!fresh.has(object.id)) {
         // Not readable now and not stored: the next round reads everything rather than lose a person.
         setAside(round, "person-not-readable", id);
@@ -102,12 +104,32 @@ const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<
       }
     }
     if (!settled) continue;
+    // A live object leaves out a manager who is soft-deleted; the feed names them.
+    if (live) settled = asTold(settled, object);
+    whole = (whole || live) && !(await managerMayBeHidden(round, known, settled));
     // Met before without a change: what is stored has been confirmed by this round.
     const base = earlier?.record ?? (said === "there" ? (known?.record ?? null) : null);
-    const { change, kept } = planPerson(ring, settings, known, settled, whole, whole !== complete ? null : base);
+    const { change, kept } = planPerson(ring, settings, known, settled, whole, live ? null : base);
     if (said === null) round.counts.keptThoughCleared += kept;
     staging.plan("users", id, change, earlier, settled.removed !== undefined);
   }
+};
+
+const asTold = (live: RawObject, object: RawObject): RawObject => {
+  if (live.removed || (live.manager ?? []).length > 0) return live;
+  const { manager: _none, ...rest } = live;
+  return object.manager ? { ...rest, manager: object.manager } : rest;
+};
+
+/** Nobody is told of a manager who is soft-deleted and may come back without a word: no mention is no proof that there is none. */
+const managerMayBeHidden = async (round: Round, known: KnownPerson | null, object: RawObject): Promise<boolean> => {
+  const manager = known?.record.manager ?? null;
+  if (manager === null || object.manager !== undefined || object.removed) return false;
+  const { needs, connection } = round;
+  const doc = await needs.store.read(connection.connectionId, "person", ids.person(manager));
+  if (!doc) return true;
+  const { oid } = knownPerson(connection.ring, doc).record;
+  return (await needs.source.present(connection, "users", [oid])).get(oid) !== true;
 };
 
 /** Live objects of people nobody knows yet; a delta may name them with half of their properties. */

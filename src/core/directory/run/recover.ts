@@ -14,6 +14,8 @@ import { Staging } from "./staging.ts";
 const maxAttempts = 5;
 const selfTestMilliseconds = 3_600_000;
 const misconfiguredMilliseconds = 300_000;
+/** Failed runs in a row after which the last links are taken to be the reason: a dead one may answer 404 or 504 for ever. */
+const failuresOnLinks = 3;
 
 /**
  * A link is dead, and nothing was applied yet: the round starts again. From the last links when one of its own pages died, in
@@ -137,11 +139,15 @@ export const fail = async (
       : []),
   ];
   const at = doc.settings.automatic ? now + wait : null;
+  const byGraph = failure.code === "graph-unavailable" || failure.code === "graph-refused";
   const result = await commit(needs, head, {
     worker: { owner: head.owner as string, epoch: head.epoch },
     entries,
     writes,
-    advance: (fresh) => ended(fresh, { failures, dueAt: at, wakeAt: at }),
+    advance: (fresh) => ({
+      ...ended(fresh, { failures, dueAt: at, wakeAt: at }),
+      selection: byGraph && failures >= failuresOnLinks ? null : fresh.selection,
+    }),
   });
   if (result.outcome === "committed") await needs.work.drop(runId);
 };

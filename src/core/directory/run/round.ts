@@ -18,7 +18,7 @@ import {
   type RunMode,
   type Stored,
 } from "../../store/documents.ts";
-import type { DirectoryStore, HintQueue, WorkStore } from "../../store/ports.ts";
+import type { DirectoryStore, HintQueue, WorkStore, Write } from "../../store/ports.ts";
 import type { DirectorySource } from "../ports.ts";
 import type { Cursor, Links } from "./cursor.ts";
 import type { Staging } from "./staging.ts";
@@ -61,8 +61,8 @@ export interface Round {
   planHash: string | null;
   /** Delta links of the last completed round; null = there is none. */
   links: Links | null;
-  /** Document of the run; null while nothing about it has been written. */
-  runDoc: Stored<RunDoc> | null;
+  /** The run has a document of its own; a run of which nothing has been written has none. */
+  isDocumented: boolean;
   sliceEndsAt: number;
   /** Graph requests of this slice that are in the counts already. */
   requestsCounted: number;
@@ -183,6 +183,8 @@ export const commitAs = async (
     round.counts.documentsWritten +=
       (change.writes?.length ?? 0) + 1 + (change.entries && change.entries.length > 0 ? 1 : 0);
     round.progressed = true;
+    const run = change.writes?.find((write) => write.op === "create" && write.doc.kind === "run");
+    if (run) round.isDocumented = true;
   }
   return result;
 };
@@ -196,18 +198,23 @@ export const carryOn =
     return { ...head, leaseUntil, wakeAt: leaseUntil, attempts: 0, requested, run: runState(round) };
   };
 
-/** Writes what is staged, then the place reached. After this a crash repeats nothing before this point. */
-export const checkpoint = async (round: Round): Promise<void> => {
+/**
+ * Writes what is only in memory to `work`. The place in head does not move by this: it moves with the next commit, which must
+ * hold everything up to that place.
+ */
+export const flush = async (round: Round): Promise<void> => {
   Object.assign(round.cursor, await round.staging.flush());
   countRequests(round);
-  const runDoc = round.runDoc ? null : newRunDoc(round);
-  const result = await commitAs(round, {
-    advance: carryOn(round),
-    writes: runDoc ? [{ op: "create", doc: runDoc }] : [],
-  });
-  if (result.outcome === "moved")
-    round.runDoc = await round.needs.store.read(round.connection.connectionId, "run", ids.run(round.id));
-  else if (runDoc) round.runDoc = { ...runDoc, _etag: "" };
+};
+
+/** The run's own document, for the first commit that tells of the run. */
+export const firstRunDoc = (round: Round): Write[] =>
+  round.isDocumented ? [] : [{ op: "create", doc: newRunDoc(round) }];
+
+/** Writes what is staged, then the place reached. After this a crash repeats nothing before this point. */
+export const checkpoint = async (round: Round): Promise<void> => {
+  await flush(round);
+  await commitAs(round, { advance: carryOn(round), writes: firstRunDoc(round) });
 };
 
 const maxUnflushed = 5000;

@@ -29,7 +29,15 @@ export const weigh = async (round: Round): Promise<void> => {
     cursor.at = { phase: "weighing", stage: "edges", after: "" };
   }
   await netMemberships(round);
-  const { graphRequests: _requests, documentsWritten: _written, moved: _moved, ...counts } = round.counts;
+  // How often objects were met depends on how Graph cut its pages and repeated itself: no part of what would change.
+  const {
+    peopleRead: _p,
+    groupsRead: _g,
+    graphRequests: _r,
+    documentsWritten: _w,
+    moved: _m,
+    ...counts
+  } = round.counts;
   round.planHash = planHash(round.doc.settingsVersion, counts, round.staging.sum);
   cursor.at = { phase: "applying", pass: 0, chunk: 0 };
 };

@@ -1,0 +1,210 @@
+/**
+ * The only file that knows every part: builds the use-cases from the settings by plain calls, once, on first use. A fault in the
+ * settings is then a plain 500 whose log names them, and not an app without functions.
+ */
+import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { ManagedIdentityCredential } from "@azure/identity";
+import { monotonicFactory } from "ulid";
+import { accessStore } from "./adapters/cosmos/access-store.ts";
+import { openCosmos } from "./adapters/cosmos/client.ts";
+import { connectionIndex } from "./adapters/cosmos/connection-index.ts";
+import { directoryStore } from "./adapters/cosmos/directory-store.ts";
+import { handshakeStore } from "./adapters/cosmos/handshake-store.ts";
+import { sharedStore } from "./adapters/cosmos/shared-store.ts";
+import { workStore } from "./adapters/cosmos/work-store.ts";
+import { appTokens } from "./adapters/entra/app-tokens.ts";
+import { consentGateway } from "./adapters/entra/consent-gateway.ts";
+import { graphResource } from "./adapters/entra/registration.ts";
+import { graphClient } from "./adapters/graph/client.ts";
+import { directorySource } from "./adapters/graph/directory-source.ts";
+import { organization } from "./adapters/graph/organization.ts";
+import { secretStore } from "./adapters/key-vault/secret-store.ts";
+import { hintQueue } from "./adapters/storage-queue/hint-queue.ts";
+import { type Config, configFromEnvironment } from "./config.ts";
+import type { Ambient } from "./core/ambient.ts";
+import { makeAccessLog } from "./core/audit/access-log.ts";
+import { changeSettings, readSettings } from "./core/connections/change-settings.ts";
+import { closeConnection, restoreConnection } from "./core/connections/close.ts";
+import { createConnection } from "./core/connections/create.ts";
+import { finishClosing } from "./core/connections/finish-closing.ts";
+import { contextFor } from "./core/connections/open.ts";
+import { listConnections, readConnection } from "./core/connections/read.ts";
+import type { Tier } from "./core/connections/tiers.ts";
+import { updateConnection } from "./core/connections/update.ts";
+import { consentCallback } from "./core/consent/approve.ts";
+import { completeConsent } from "./core/consent/complete.ts";
+import { continueConnect, showConnect } from "./core/consent/connect.ts";
+import { showPermissions } from "./core/consent/show-permissions.ts";
+import { signInCallback } from "./core/consent/sign-in.ts";
+import { startConsent } from "./core/consent/start.ts";
+import { makeKeys } from "./core/crypto/keys.ts";
+import type { WorkerNeeds } from "./core/directory/run/round.ts";
+import { work } from "./core/directory/run/worker.ts";
+import { wake } from "./core/directory/wake.ts";
+import { AppError } from "./core/errors.ts";
+import { ids } from "./core/store/documents.ts";
+import { readChanges } from "./core/views/changes.ts";
+import { listGroups, listMembers, readGroup } from "./core/views/groups.ts";
+import { linkProductUser } from "./core/views/link-product-user.ts";
+import { listPeople, readPerson } from "./core/views/people.ts";
+import { listRuns, readRun, requestRun } from "./core/views/runs.ts";
+import { readSnapshot } from "./core/views/snapshot.ts";
+import { testConnection } from "./core/views/test-connection.ts";
+import { callerVerifier } from "./functions/edge/caller.ts";
+import { clientIp, type HeaderSource } from "./functions/edge/client-ip.ts";
+import { sealedCursors } from "./functions/edge/cursor.ts";
+import type { Edge } from "./functions/edge/http.ts";
+
+export type UseCases = ReturnType<typeof compose>;
+
+let built: UseCases | undefined;
+
+export const useCases = (): UseCases => (built ??= compose(configFromEnvironment()));
+
+/** `now` is for tests; the clock of the machine otherwise. */
+export const compose = (config: Config, now: () => number = Date.now) => {
+  const newUlid = monotonicFactory();
+  const ambient: Ambient = {
+    now,
+    randomBytes: (count) => randomBytes(count),
+    ulid: () => newUlid(now()).toLowerCase(),
+  };
+  const identity = new ManagedIdentityCredential(
+    config.identityClientId === undefined ? {} : { clientId: config.identityClientId },
+  );
+  const { endpoint, database, key } = config.cosmos;
+  const cosmos = openCosmos({ endpoint, database, ...(key === undefined ? { credential: identity } : { key }) });
+  const store = directoryStore(cosmos.directory);
+  const index = connectionIndex(cosmos.connections);
+  const handshakes = handshakeStore(cosmos.handshakes);
+  const secrets = secretStore({
+    url: config.keyVault.url,
+    credential: identity,
+    ...(config.keyVault.isLocal ? { disableChallengeResourceVerification: true } : {}),
+  });
+  const hints = hintQueue(queueOptions(config.queue, identity));
+
+  const keys = makeKeys({ ambient, secrets, store });
+  const access = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
+
+  const { authority, registrations } = config.entra;
+  const read = registrations.read;
+  if (!read) throw new AppError("not-configured", { detail: "ENTRA_READ_CLIENT_ID is missing" });
+  const resource = graphResource(config.graph.baseUrl);
+  const tokens = appTokens(registrations, { authority, resource, now });
+  const graph = graphClient({
+    baseUrl: config.graph.baseUrl,
+    tier: "read",
+    clientId: read.clientId,
+    tokens,
+    shared: sharedStore(cosmos.shared),
+    now,
+  });
+  const source = directorySource(graph);
+  const gateway = consentGateway({
+    registrations,
+    authority,
+    resource,
+    redirectUris: {
+      signIn: `${config.publicBaseUrl}/connect/callback/sign-in`,
+      consent: `${config.publicBaseUrl}/connect/callback/consent`,
+    },
+    tokens,
+    organization: organization(graph),
+    now,
+  });
+
+  const needs = { ambient, store, index, keys, access, handshakes, hints, gateway, source, wait };
+  const offers = (tier: Tier): boolean => registrations[tier] !== undefined;
+  const setUp = { ...needs, offers };
+  const consent = { ...needs, publicBaseUrl: config.publicBaseUrl, returnOrigins: config.returnOrigins };
+  const close = finishClosing({ ...needs, ...config.sync });
+  const worker: WorkerNeeds = {
+    ...needs,
+    ...config.sync,
+    work: workStore(cosmos.work),
+    contextFor: contextFor(needs),
+    finishClosing: async (doc, head) => {
+      const outcome = await close(doc, head);
+      if (outcome === "more") await hints.send({ connectionId: doc.connectionId, receivedAt: now() });
+    },
+  };
+
+  const edge: Edge = {
+    verifyCaller: callerVerifier(config.tokenIssuers, now),
+    clientIp: (headers) => clientIp(config.clientIpFrom, headers),
+    access,
+    cursors: sealedCursors(ambient, keys),
+    corsOrigins: new Set(config.corsOrigins),
+  };
+
+  return {
+    edge,
+    publicBaseUrl: config.publicBaseUrl,
+    clientIp: (headers: HeaderSource) => clientIp(config.clientIpFrom, headers),
+    checkHealth: healthCheck(now, async () => {
+      await Promise.all([keys.platform(), store.read(noConnection, "head", ids.head)]);
+    }),
+
+    createConnection: createConnection(setUp),
+    listConnections: listConnections(needs),
+    readConnection: readConnection(needs),
+    updateConnection: updateConnection(setUp),
+    closeConnection: closeConnection(needs),
+    restoreConnection: restoreConnection(needs),
+    testConnection: testConnection(needs),
+    showPermissions: showPermissions(needs),
+    readSettings: readSettings(needs),
+    changeSettings: changeSettings(needs),
+
+    startConsent: startConsent(consent),
+    showConnect: showConnect(consent),
+    continueConnect: continueConnect(consent),
+    signInCallback: signInCallback(consent),
+    consentCallback: consentCallback(consent),
+    completeConsent: completeConsent(consent),
+
+    requestRun: requestRun(needs),
+    listRuns: listRuns(needs),
+    readRun: readRun(needs),
+    listPeople: listPeople(needs),
+    readPerson: readPerson(needs),
+    linkProductUser: linkProductUser(needs),
+    listGroups: listGroups(needs),
+    readGroup: readGroup(needs),
+    listMembers: listMembers(needs),
+    readChanges: readChanges(needs),
+    readSnapshot: readSnapshot(needs),
+
+    wake: wake(needs),
+    work: work(worker),
+
+    /** Releases the sockets; for tests, a function app lives as long as its process. */
+    dispose: () => cosmos.dispose(),
+  };
+};
+
+const wait = (milliseconds: number): Promise<void> => pause(milliseconds);
+
+/** An id that no connection has: reading it proves that the database answers. */
+const noConnection = "0".repeat(26);
+const healthMilliseconds = 5000;
+
+/** Asked by anybody, so the services behind are asked at most once in a while. */
+const healthCheck = (now: () => number, check: () => Promise<void>): (() => Promise<void>) => {
+  let last: { at: number; result: Promise<void> } | undefined;
+  return () => {
+    if (!last || now() - last.at >= healthMilliseconds) last = { at: now(), result: check() };
+    return last.result;
+  };
+};
+
+const queueOptions = (queue: Config["queue"], identity: ManagedIdentityCredential): Parameters<typeof hintQueue>[0] => {
+  if ("connectionString" in queue) return queue;
+  const { queueServiceUri, clientId } = queue;
+  return {
+    queueServiceUri,
+    credential: clientId === undefined ? identity : new ManagedIdentityCredential({ clientId }),
+  };
+};

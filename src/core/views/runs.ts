@@ -1,0 +1,184 @@
+/** Asks for a run, and shows runs. What a run is doing now is in head; its document has what was asked and how it ended. */
+import { z } from "zod";
+import { type Ambient, iso } from "../ambient.ts";
+import { entryOf, readHead } from "../connections/change.ts";
+import { hintNow } from "../connections/change-settings.ts";
+import type { Caller } from "../context.ts";
+import { noCounts } from "../directory/run/round.ts";
+import { AppError, isAppError } from "../errors.ts";
+import { commit } from "../store/commit.ts";
+import { type ConnectionDoc, type Head, ids, type RunDoc } from "../store/documents.ts";
+import type { HintQueue, Page } from "../store/ports.ts";
+import { from, openReadable, type PageRequest, pageOf, type ViewNeeds } from "./readable.ts";
+
+export const RequestRun = z.strictObject({ mode: z.enum(["full", "delta"]) });
+export type RequestRun = z.infer<typeof RequestRun>;
+
+const Counts = z.strictObject({
+  peopleRead: z.int(),
+  groupsRead: z.int(),
+  peopleCreated: z.int(),
+  peopleUpdated: z.int(),
+  peopleRevived: z.int(),
+  peopleDeactivated: z.int(),
+  groupsCreated: z.int(),
+  groupsUpdated: z.int(),
+  groupsRemoved: z.int(),
+  membershipsAdded: z.int(),
+  membershipsRemoved: z.int(),
+  moved: z.int(),
+  keptThoughCleared: z.int(),
+  skipped: z.int(),
+  graphRequests: z.int(),
+  documentsWritten: z.int(),
+});
+
+export const RunView = z.strictObject({
+  id: z.string(),
+  mode: z.enum(["full", "delta", "dry-run"]),
+  cause: z.enum(["schedule", "manual", "notification", "settings"]),
+  phase: z.enum(["queued", "reading", "weighing", "waiting", "applying", "ended"]),
+  outcome: z.enum(["done", "nothing", "dry-run", "rejected", "expired", "cancelled", "failed"]).nullable(),
+  /** Problem code of a failed run. */
+  failure: z.string().nullable(),
+  counts: Counts,
+  /** Objects that were set aside, each with its reason. */
+  warnings: z.array(z.strictObject({ code: z.string(), object: z.string().optional() })),
+  planHash: z.string().nullable(),
+  settingsVersion: z.int(),
+  requestedAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().nullable(),
+  endedAt: z.iso.datetime().nullable(),
+});
+export type RunView = z.infer<typeof RunView>;
+
+export interface RunNeeds extends ViewNeeds {
+  ambient: Ambient;
+  hints: HintQueue;
+}
+
+const maxAttempts = 5;
+
+export const requestRun =
+  (needs: RunNeeds) =>
+  async (caller: Caller, connectionId: string, input: RequestRun): Promise<RunView> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await requestOnce(needs, caller, connectionId, input);
+      } catch (error) {
+        if (!isAppError(error, "changed-meanwhile") || attempt === maxAttempts) throw error;
+      }
+    }
+  };
+
+const requestOnce = async (
+  needs: RunNeeds,
+  caller: Caller,
+  connectionId: string,
+  { mode }: RequestRun,
+): Promise<RunView> => {
+  const { ambient, store } = needs;
+  await openReadable(needs)(caller.workspaceId, connectionId);
+  const seen = await readHead(store, connectionId);
+  // After head: a pause or deletion that this misses has moved the epoch.
+  const { doc, context } = await openReadable(needs)(caller.workspaceId, connectionId);
+  requireRunnable(doc);
+  const runId = ambient.ulid();
+  const now = ambient.now();
+  const run = newRun(doc, runId, mode, now);
+  const result = await commit(needs, seen, {
+    // Looked at again for every head the commit is laid on: of two requests at once, one finds the other.
+    advance: (head) => {
+      if (head.requested || head.run) throw new AppError("run-in-progress");
+      if (head.epoch !== seen.epoch) throw new AppError("changed-meanwhile");
+      return { ...head, requested: { runId, mode, cause: "manual", at: now }, wakeAt: now };
+    },
+    writes: [{ op: "create", doc: run }],
+    entries: [
+      entryOf(ambient, context, caller, {
+        kind: "run",
+        op: "requested",
+        object: runId,
+        changes: [{ field: "mode", before: null, after: mode }],
+      }),
+    ],
+  });
+  if (result.outcome !== "committed") throw new AppError("changed-meanwhile");
+  await hintNow(needs, connectionId);
+  return runView(run, result.head);
+};
+
+const requireRunnable = (doc: ConnectionDoc): void => {
+  if (doc.state !== "active" && doc.state !== "needs-attention")
+    throw new AppError("state-conflict", { detail: "The connection is not active." });
+  if (doc.settings.paused) throw new AppError("state-conflict", { detail: "The connection is paused." });
+};
+
+const newRun = (doc: ConnectionDoc, runId: string, mode: RequestRun["mode"], now: number): RunDoc => ({
+  id: ids.run(runId),
+  kind: "run",
+  connectionId: doc.connectionId,
+  v: 1,
+  mode,
+  cause: "manual",
+  phase: "queued",
+  outcome: null,
+  failure: null,
+  counts: noCounts(),
+  warnings: [],
+  planHash: null,
+  requestedAt: iso(now),
+  startedAt: null,
+  endedAt: null,
+  settingsVersion: doc.settingsVersion,
+});
+
+/** Newest first. */
+export const listRuns =
+  (needs: ViewNeeds) =>
+  async (caller: Caller, connectionId: string, { after, limit }: PageRequest): Promise<Page<RunView>> => {
+    await openReadable(needs)(caller.workspaceId, connectionId);
+    const [head, found] = await Promise.all([
+      readHead(needs.store, connectionId),
+      needs.store.list(connectionId, "run", { ...from(after), limit: limit + 1 }),
+    ]);
+    const { shown, next } = pageOf(found, limit);
+    return { items: shown.map((doc) => runView(doc, head)), next };
+  };
+
+const runIdPattern = /^[0-9a-z]{26}$/;
+
+export const readRun =
+  (needs: ViewNeeds) =>
+  async (caller: Caller, connectionId: string, runId: string): Promise<RunView> => {
+    await openReadable(needs)(caller.workspaceId, connectionId);
+    if (!runIdPattern.test(runId)) throw new AppError("run-not-found");
+    const [head, doc] = await Promise.all([
+      readHead(needs.store, connectionId),
+      needs.store.read(connectionId, "run", ids.run(runId)),
+    ]);
+    if (!doc) throw new AppError("run-not-found");
+    return runView(doc, head);
+  };
+
+const runView = (doc: RunDoc, { run }: Pick<Head, "run">): RunView => {
+  const id = doc.id.slice(2);
+  const shown: RunView = {
+    id,
+    mode: doc.mode,
+    cause: doc.cause,
+    phase: doc.phase,
+    outcome: doc.outcome,
+    failure: doc.failure,
+    counts: doc.counts,
+    warnings: doc.warnings,
+    planHash: doc.planHash,
+    settingsVersion: doc.settingsVersion,
+    requestedAt: doc.requestedAt,
+    startedAt: doc.startedAt,
+    endedAt: doc.endedAt,
+  };
+  if (run?.id !== id || doc.phase === "ended") return shown;
+  const { mode, phase, counts, warnings, planHash, startedAt } = run;
+  return { ...shown, mode, phase, counts, warnings, planHash, startedAt: iso(startedAt) };
+};

@@ -1,0 +1,81 @@
+/** Forms of answers about connections and consent. The compiler holds them against what the use-cases return. */
+import { z } from "zod";
+import { Settings } from "../core/connections/settings.ts";
+import { type Tier, tiers } from "../core/connections/tiers.ts";
+import { Finding } from "../core/views/test-connection.ts";
+
+const TierName = z.enum(tiers);
+
+const TierRecord = z.strictObject({
+  wanted: z.boolean(),
+  state: z.enum(["off", "consent-needed", "active", "degraded", "revoked"]),
+  missing: z.array(z.string()),
+});
+
+const ofEachTier = <T extends z.ZodType>(schema: T) =>
+  z.strictObject({ read: schema, write: schema, licences: schema, signIn: schema, calendar: schema } satisfies Record<
+    Tier,
+    T
+  >);
+
+const instant = z.iso.datetime();
+
+export const ConnectionAnswer = z.strictObject({
+  id: z.string(),
+  displayName: z.string(),
+  state: z.enum(["draft", "proven", "active", "needs-attention", "closing"]),
+  paused: z.boolean(),
+  attention: z.strictObject({ code: z.string(), advice: z.string().nullable(), since: instant }).nullable(),
+  tid: z.string().nullable(),
+  access: ofEachTier(TierRecord),
+  settings: Settings,
+  counts: z.strictObject({ people: z.int(), groups: z.int(), memberships: z.int() }),
+  lastRound: z
+    .strictObject({
+      startedAt: instant,
+      endedAt: instant,
+      cause: z.enum(["schedule", "manual", "notification", "settings"]),
+      outcome: z.enum(["done", "nothing", "dry-run", "rejected", "expired", "cancelled", "failed"]),
+      graphRequests: z.int(),
+    })
+    .nullable(),
+  nextSyncAt: instant.nullable(),
+  createdAt: instant,
+  closesAt: instant.nullable(),
+  etag: z.string(),
+});
+
+export const UpdatedConnection = ConnectionAnswer.extend({
+  notices: z.array(
+    z.strictObject({ tier: TierName, code: z.enum(["grant-remains", "consent-needed"]), text: z.string() }),
+  ),
+});
+
+export const TestAnswer = z.strictObject({ connection: ConnectionAnswer, findings: z.array(Finding) });
+
+export const SettingsAnswer = Settings.extend({ version: z.int(), etag: z.string() });
+
+export const PermissionsAnswer = z.strictObject({
+  items: z.array(
+    z.strictObject({
+      tier: TierName,
+      title: z.string(),
+      offered: z.boolean(),
+      approvedAt: instant.nullable(),
+      permissions: z.array(
+        z.strictObject({
+          value: z.string(),
+          type: z.enum(["application", "delegated"]),
+          wording: z.string(),
+          granted: z.boolean().nullable(),
+        }),
+      ),
+      effective: TierRecord,
+    }),
+  ),
+});
+
+export const ConsentAnswer = z.strictObject({ connectUrl: z.url(), expiresAt: instant });
+
+export const listOf = <T extends z.ZodType>(item: T) =>
+  z.strictObject({ items: z.array(item), next: z.string().nullable() });

@@ -1,0 +1,182 @@
+/**
+ * What all routes of the API share. Order: verb, caller, permission, form, use-case, record, answer. A read of personal data and
+ * a refusal are answered only after they have been recorded.
+ */
+import type { HttpHandler, HttpRequest, InvocationContext } from "@azure/functions";
+import type { AccessLog, AccessRecord } from "../../core/audit/access-log.ts";
+import type { Caller } from "../../core/context.ts";
+import { AppError } from "../../core/errors.ts";
+import type { PageRequest } from "../../core/views/readable.ts";
+import type { Route } from "../route.ts";
+import type { CallerVerifier } from "./caller.ts";
+import type { HeaderSource } from "./client-ip.ts";
+import { corsHeaders, preflight } from "./cors.ts";
+import type { Cursors, CursorUse } from "./cursor.ts";
+import { parseBody, parseQuery } from "./parse.ts";
+import { type Answer, asAppError, logProblem, problemAnswer, securityHeaders } from "./problem.ts";
+
+/** What the edge needs of the composition. */
+export interface Edge {
+  verifyCaller: CallerVerifier;
+  clientIp(headers: HeaderSource): string;
+  access: AccessLog;
+  cursors: Cursors;
+  corsOrigins: ReadonlySet<string>;
+}
+
+/** A request after everything was checked. `query` and `body` have the form of the route's schemas. */
+export interface Checked {
+  /** Null on public routes. */
+  caller: Caller | null;
+  params: Readonly<Record<string, string>>;
+  query: unknown;
+  body: unknown;
+  ifMatch: string | undefined;
+  page: PageRequest;
+}
+
+export interface Endpoint {
+  name: string;
+  route: Route;
+  run(request: Checked): Promise<unknown>;
+}
+
+/** One handler for all verbs of a path: the host would answer 404 to a verb that is not registered. */
+export const serve =
+  (edge: () => Edge, endpoints: readonly Endpoint[]): HttpHandler =>
+  async (request, context) => {
+    const correlationId = context.invocationId;
+    const verbs = endpoints.map(({ route }) => route.method);
+    let cors: Record<string, string> = {};
+    let name = "unknown";
+    try {
+      const parts = edge();
+      cors = corsHeaders(request, parts.corsOrigins);
+      if (request.method === "OPTIONS") return preflight(cors, verbs);
+      const endpoint = endpoints.find(({ route }) => route.method === request.method);
+      if (!endpoint) throw new AppError("method-not-allowed");
+      name = endpoint.name;
+      const answer = await answered(parts, endpoint, request, correlationId);
+      return { ...answer, headers: { ...answer.headers, ...cors } };
+    } catch (error) {
+      const problem = asAppError(error);
+      logProblem(context, "request-failed", problem, { route: name, correlationId });
+      const answer = problemAnswer(problem, correlationId, pathOf(request));
+      const allow = problem.kind === "method-not-allowed" ? { allow: verbs.join(", ") } : {};
+      return { ...answer, headers: { ...answer.headers, ...cors, ...allow } };
+    }
+  };
+
+/** What no route is registered for, so that it has the form of every other answer. */
+export const notFound: HttpHandler = async (request: HttpRequest, context: InvocationContext) =>
+  problemAnswer(new AppError("route-not-found"), context.invocationId, pathOf(request));
+
+const pathOf = (request: HttpRequest): string => URL.parse(request.url)?.pathname ?? "";
+
+const answered = async (
+  edge: Edge,
+  endpoint: Endpoint,
+  request: HttpRequest,
+  correlationId: string,
+): Promise<Answer> => {
+  const { route } = endpoint;
+  if (route.permission === null) return toAnswer(route, {}, await work(edge, endpoint, request, null), correlationId);
+  const caller = await callerOf(edge, request, correlationId);
+  const params = { ...request.params };
+  const record = (entry: Pick<AccessRecord, "what" | "count" | "objects" | "refusal">): Promise<void> =>
+    edge.access.record(caller.workspaceId, {
+      route: endpoint.name,
+      subject: caller.subject,
+      ip: caller.ip,
+      correlationId,
+      ...(isId(params.connection) ? { connectionId: params.connection } : {}),
+      ...entry,
+    });
+  try {
+    if (request.headers.has("x-workspace-id") || !caller.permissions.has(route.permission))
+      throw new AppError("permission-missing", { detail: `It takes ${route.permission}.` });
+    const body = await work(edge, endpoint, request, caller);
+    const count = route.personal ? countOf(body) : 0;
+    if (count > 0) await record({ what: "read", count, ...objectsOf(params) });
+    return toAnswer(route, params, body, correlationId);
+  } catch (error) {
+    const { code, kind } = asAppError(error);
+    if (kind === "forbidden" || kind === "not-found")
+      await record({ what: "refused", refusal: code, ...objectsOf(params) });
+    throw error;
+  }
+};
+
+const callerOf = async (edge: Edge, request: HttpRequest, correlationId: string): Promise<Caller> => ({
+  ...(await edge.verifyCaller(request.headers.get("authorization"))),
+  ip: edge.clientIp(request.headers),
+  correlationId,
+});
+
+const work = async (edge: Edge, endpoint: Endpoint, request: HttpRequest, caller: Caller | null): Promise<unknown> => {
+  const { route, name } = endpoint;
+  const params = { ...request.params };
+  const query = parseQuery(route.query, request);
+  const body = await parseBody(route.body, request);
+  const { cursor, limit: _limit, ...asked } = Object.fromEntries(request.query);
+  const use: CursorUse = { route: name, workspaceId: caller?.workspaceId ?? "", parameters: { ...asked, ...params } };
+  const page: PageRequest = {
+    limit: numberIn(query, "limit"),
+    ...(route.paged && cursor !== undefined ? { after: await edge.cursors.open(use, cursor) } : {}),
+  };
+  const ifMatch = request.headers.get("if-match") ?? undefined;
+  const result = await endpoint.run({ caller, params, query, body, ifMatch, page });
+  const next = route.paged ? textIn(result, "next") : null;
+  return next === null ? result : { ...asObject(result), next: await edge.cursors.seal(use, next) };
+};
+
+const toAnswer = (
+  route: Route,
+  params: Readonly<Record<string, string>>,
+  body: unknown,
+  correlationId: string,
+): Answer => {
+  const etag = textIn(body, "etag");
+  return {
+    status: route.status,
+    headers: {
+      ...securityHeaders,
+      "content-type": "application/json",
+      "x-correlation-id": correlationId,
+      ...(etag === null ? {} : { etag }),
+      ...(route.location === undefined
+        ? {}
+        : { location: filled(route.location, { ...params, id: textIn(body, "id") ?? "" }) }),
+    },
+    jsonBody: body,
+  };
+};
+
+const filled = (template: string, values: Readonly<Record<string, string>>): string =>
+  `/${template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""))}`;
+
+/** What a caller may have typed is not for the record; ids are. */
+const isId = (text: string | undefined): text is string => text !== undefined && /^[A-Za-z0-9_-]{22,36}$/.test(text);
+
+const objectsOf = ({ person, group, run }: Readonly<Record<string, string>>): { objects?: string[] } => {
+  const objects = [person, group, run].filter(isId);
+  return objects.length > 0 ? { objects } : {};
+};
+
+const countOf = (body: unknown): number => {
+  const items = asObject(body).items;
+  return Array.isArray(items) ? items.length : 1;
+};
+
+const asObject = (value: unknown): Record<string, unknown> =>
+  typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value)) : {};
+
+const textIn = (value: unknown, name: string): string | null => {
+  const found = asObject(value)[name];
+  return typeof found === "string" ? found : null;
+};
+
+const numberIn = (value: unknown, name: string): number => {
+  const found = asObject(value)[name];
+  return typeof found === "number" ? found : 0;
+};

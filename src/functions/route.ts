@@ -1,0 +1,50 @@
+/** The form of a row in the table of routes, and the types that follow from a row. */
+import type { z } from "zod";
+import type { Caller, Permission } from "../core/context.ts";
+import type { PageRequest } from "../core/views/readable.ts";
+
+export interface Route {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** From the root, without a slash in front. */
+  path: string;
+  summary: string;
+  /** Null: anybody may ask. */
+  permission: Permission | null;
+  /** Answers with personal data: recorded in the access log before it is answered. */
+  personal: boolean;
+  query?: z.ZodType;
+  body?: z.ZodType;
+  /** Answers `{items, next}`; `next` is given out sealed and comes back as `cursor`. */
+  paged?: boolean;
+  /** Whether the caller must (or may) send the ETag he has read. */
+  ifMatch?: "required" | "optional";
+  status: 200 | 201 | 202;
+  /** Template of the header `Location`, from the path's parameters and the answer's id. */
+  location?: string;
+  answer: z.ZodType;
+}
+
+type Names<P extends string> = P extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never;
+type Parsed<S> = S extends z.ZodType ? z.output<S> : Record<string, never>;
+
+export interface Input<R extends Route> {
+  caller: R["permission"] extends null ? null : Caller;
+  params: Readonly<Record<Names<R["path"]>, string>>;
+  query: Parsed<R["query"]>;
+  body: Parsed<R["body"]>;
+  ifMatch: string | undefined;
+  page: PageRequest;
+}
+
+export type Output<R extends Route> = z.input<R["answer"]>;
+
+/** `people-one-product-user` for `api/v1/connections/{connection}/people/{person}/product-user` of the area `people`. */
+export const functionName = (area: string, path: string): string => {
+  const below = path
+    .replace(/^api\/v1\//, "")
+    .replace(/^connections\/\{connection\}\/(?=.)/, "")
+    .replace(/\.json$/, "")
+    .replaceAll(/\{\w+\}/g, "one")
+    .replaceAll("/", "-");
+  return below === area || below.startsWith(`${area}-`) ? below : `${area}-${below}`;
+};

@@ -1,0 +1,186 @@
+import { describe, expect, test } from "vitest";
+import example from "../local.settings.example.json" with { type: "json" };
+import { type Environment, loadConfig, wakeSchedule } from "../src/config.ts";
+import { isAppError } from "../src/core/errors.ts";
+
+const issuer = {
+  issuer: "https://login.product.example",
+  audience: "https://sync.product.example",
+  jwksUri: "https://login.product.example/jwks.json",
+  claims: { workspace: "https://product.example/workspace", permissions: "permissions" },
+};
+
+const strict: Environment = {
+  ENTRA_READ_CLIENT_ID: "11111111-2222-4333-8444-555555555555",
+  ENTRA_READ_FEDERATED_CLIENT_ID: "11111111-2222-4333-8444-666666666666",
+  AZURE_CLIENT_ID: "11111111-2222-4333-8444-666666666666",
+  COSMOS_ENDPOINT: "https://account.documents.azure.com",
+  KEY_VAULT_URL: "https://vault.vault.azure.net",
+  AzureWebJobsStorage__queueServiceUri: "https://account.queue.core.windows.net",
+  AzureWebJobsStorage__credential: "managedidentity",
+  PUBLIC_BASE_URL: "https://sync.product.example",
+  RETURN_ORIGINS: "https://app.product.example",
+  API_TOKEN_ISSUERS: JSON.stringify([issuer]),
+};
+
+const local: Environment = {
+  ...strict,
+  LOCAL_SERVICES: "allowed",
+  ENTRA_AUTHORITY: "https://localhost:7443",
+  GRAPH_BASE_URL: "https://localhost:7444/v1.0",
+  ENTRA_READ_FEDERATED_CLIENT_ID: "",
+  ENTRA_READ_CLIENT_SECRET: "a development secret",
+  AZURE_CLIENT_ID: "",
+  COSMOS_ENDPOINT: "http://127.0.0.1:8081",
+  COSMOS_KEY: "a2V5",
+  KEY_VAULT_URL: "https://localhost:7445",
+  AzureWebJobsStorage: "UseDevelopmentStorage=true",
+  AzureWebJobsStorage__queueServiceUri: "",
+  AzureWebJobsStorage__credential: "",
+  PUBLIC_BASE_URL: "https://localhost:7072",
+  RETURN_ORIGINS: "http://localhost:3000",
+  NODE_EXTRA_CA_CERTS: "ca.pem",
+  API_TOKEN_ISSUERS: JSON.stringify([
+    { ...issuer, issuer: "http://localhost:7446", jwksUri: "http://localhost:7446/jwks" },
+  ]),
+};
+
+const faultsOf = (env: Environment): string => {
+  try {
+    loadConfig(env);
+    return "";
+  } catch (error) {
+    if (!isAppError(error, "not-configured")) throw error;
+    return error.details.detail ?? "";
+  }
+};
+
+describe("the settings", () => {
+  test("become a nested config, with the cloud's own hosts where none are named", () => {
+    expect(loadConfig({ ...strict, CORS_ALLOWED_ORIGINS: "https://a.example, https://b.example" })).toMatchObject({
+      entra: {
+        authority: "https://login.microsoftonline.com",
+        registrations: {
+          read: {
+            clientId: strict.ENTRA_READ_CLIENT_ID,
+            credential: { kind: "federated", managedIdentityClientId: strict.ENTRA_READ_FEDERATED_CLIENT_ID },
+          },
+        },
+      },
+      graph: { baseUrl: "https://graph.microsoft.com/v1.0" },
+      cosmos: { database: "m365-sync", key: undefined },
+      keyVault: { isLocal: false },
+      queue: { queueServiceUri: strict.AzureWebJobsStorage__queueServiceUri, clientId: strict.AZURE_CLIENT_ID },
+      corsOrigins: ["https://a.example", "https://b.example"],
+      tokenIssuers: [{ typ: "at+jwt", claims: { subject: "sub" } }],
+      clientIpFrom: { kind: "app-service" },
+      sync: { leaseMilliseconds: 120_000, sliceMilliseconds: 240_000 },
+    });
+    expect(loadConfig({ ...strict, CLOUD: "china" }).graph.baseUrl).toBe(
+      "https://microsoftgraph.chinacloudapi.cn/v1.0",
+    );
+    expect(loadConfig({ ...strict, LEASE_SECONDS: "2" }).sync.sliceMilliseconds).toBe(4000);
+    expect(loadConfig({ ...strict, CLIENT_IP_FROM: "hops:2" }).clientIpFrom).toEqual({ kind: "hops", count: 2 });
+  });
+
+  test("have an example that loads", () => {
+    const { AzureWebJobsStorage, ...values } = example.Values;
+    expect(faultsOf({ ...values, AzureWebJobsStorage })).toBe("");
+  });
+
+  test("report every fault together, by name and never by value", () => {
+    const secret = "s3cret-value";
+    const faults = faultsOf({
+      ENTRA_READ_CLIENT_ID: secret,
+      COSMOS_ENDPOINT: `https://${secret}`,
+      COSMOS_KEY: secret,
+      API_TOKEN_ISSUERS: `[{"issuer": "${secret}"}]`,
+      LEASE_SECONDS: secret,
+      ENTRA_WRITE_CLIENT_SECRET: secret,
+    });
+    for (const name of [
+      "ENTRA_READ_CLIENT_ID",
+      "COSMOS_ENDPOINT",
+      "COSMOS_KEY",
+      "KEY_VAULT_URL",
+      "PUBLIC_BASE_URL",
+      "RETURN_ORIGINS",
+      "API_TOKEN_ISSUERS.0.claims",
+      "LEASE_SECONDS",
+      "AZURE_CLIENT_ID",
+      "ENTRA_WRITE_CLIENT_ID",
+      "ENTRA_WRITE_CLIENT_SECRET",
+      "AzureWebJobsStorage",
+    ])
+      expect(faults).toContain(name);
+    expect(faults).not.toContain(secret);
+  });
+
+  test.each<[string, Environment]>([
+    ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "http://account.documents.azure.com" }],
+    ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "https://localhost:8081" }],
+    ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "https://10.0.0.4" }],
+    ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "https://user:password@account.documents.azure.com" }],
+    ["KEY_VAULT_URL", { KEY_VAULT_URL: "https://vault.internal" }],
+    ["KEY_VAULT_URL", { KEY_VAULT_URL: "https://[::1]:7445" }],
+    ["COSMOS_KEY", { COSMOS_KEY: "a2V5" }],
+    ["ENTRA_READ_CLIENT_ID", { ENTRA_READ_CLIENT_CERTIFICATE_PATH: "read.pem" }],
+    ["ENTRA_SIGNIN_CLIENT_ID", { ENTRA_SIGNIN_CLIENT_ID: strict.ENTRA_READ_CLIENT_ID }],
+    ["ENTRA_READ_CLIENT_SECRET", { ENTRA_READ_FEDERATED_CLIENT_ID: "", ENTRA_READ_CLIENT_SECRET: "x" }],
+    ["CERTIFICATE_PATH", { ENTRA_READ_FEDERATED_CLIENT_ID: "", ENTRA_READ_CLIENT_CERTIFICATE_PATH: "a,b,c" }],
+    ["NODE_TLS_REJECT_UNAUTHORIZED", { NODE_TLS_REJECT_UNAUTHORIZED: "0" }],
+    ["NODE_EXTRA_CA_CERTS", { NODE_EXTRA_CA_CERTS: "ca.pem" }],
+    ["ENTRA_AUTHORITY", { ENTRA_AUTHORITY: "https://login.attacker.example" }],
+    ["GRAPH_BASE_URL", { GRAPH_BASE_URL: "https://graph.microsoft.us/v1.0" }],
+    ["GRAPH_BASE_URL", { CLOUD: "us-government", GRAPH_BASE_URL: "https://dod-graph.microsoft.us/v1.0" }],
+    ["GRAPH_BASE_URL", { GRAPH_BASE_URL: "https://graph.microsoft.com" }],
+    ["PUBLIC_BASE_URL", { PUBLIC_BASE_URL: "https://sync.product.example/api" }],
+    ["RETURN_ORIGINS", { RETURN_ORIGINS: "https://app.product.example/" }],
+    ["CORS_ALLOWED_ORIGINS", { CORS_ALLOWED_ORIGINS: "*" }],
+    ["API_TOKEN_ISSUERS", { API_TOKEN_ISSUERS: local.API_TOKEN_ISSUERS }],
+    ["API_TOKEN_ISSUERS", { API_TOKEN_ISSUERS: "[]" }],
+    ["API_TOKEN_ISSUERS", { API_TOKEN_ISSUERS: JSON.stringify([issuer, issuer]) }],
+    ["claims", { API_TOKEN_ISSUERS: JSON.stringify([{ ...issuer, claims: { workspace: "w" } }]) }],
+    ["FRONT_DOOR_ID", { CLIENT_IP_FROM: "front-door" }],
+    ["CLIENT_IP_FROM", { CLIENT_IP_FROM: "x-forwarded-for" }],
+    ["AzureWebJobsStorage", { AzureWebJobsStorage: "UseDevelopmentStorage=true" }],
+    ["AzureWebJobsStorage", { AzureWebJobsStorage__queueServiceUri: "" }],
+    ["AzureWebJobsStorage__credential", { AzureWebJobsStorage__credential: "" }],
+    ["RETURN_ORIGINS", { RETURN_ORIGINS: "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/o/)" }],
+    ["LOCAL_SERVICES", { LOCAL_SERVICES: "yes" }],
+  ])("are strict by default: %s is refused (%o)", (name, changes) => {
+    expect(faultsOf({ ...strict, ...changes })).toContain(name);
+  });
+
+  test("let services on this machine stand in only when that is asked for, and never in Azure", () => {
+    expect(loadConfig(local)).toMatchObject({
+      keyVault: { isLocal: true },
+      entra: { registrations: { read: { credential: { kind: "secret" } } } },
+    });
+    expect(faultsOf({ ...local, LOCAL_SERVICES: "" })).toContain("COSMOS_ENDPOINT");
+    const inAzure = faultsOf({ ...local, WEBSITE_SITE_NAME: "app" });
+    for (const name of [
+      "LOCAL_SERVICES",
+      "COSMOS_KEY",
+      "ENTRA_READ_CLIENT_SECRET",
+      "NODE_EXTRA_CA_CERTS",
+      "PUBLIC_BASE_URL",
+    ])
+      expect(inAzure).toContain(name);
+  });
+
+  test.each<[string, Environment]>([
+    ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "http://cosmos.example:8081" }],
+    ["COSMOS_KEY", { COSMOS_ENDPOINT: "https://account.documents.azure.com" }],
+    ["GRAPH_BASE_URL", { GRAPH_BASE_URL: "" }],
+    ["NODE_TLS_REJECT_UNAUTHORIZED", { NODE_TLS_REJECT_UNAUTHORIZED: "0" }],
+    ["AzureWebJobsStorage", { AzureWebJobsStorage: "AccountName=a;AccountKey=k;QueueEndpoint=http://queues.example" }],
+  ])("stay strict beside local services: %s is refused (%o)", (name, changes) => {
+    expect(faultsOf({ ...local, ...changes })).toContain(name);
+  });
+});
+
+test("the timer's schedule is a setting with a default, which the host itself does not know", () => {
+  expect(wakeSchedule({})).toBe("0 * * * * *");
+  expect(wakeSchedule({ WAKE_SCHEDULE: "*/2 * * * * *" })).toBe("%WAKE_SCHEDULE%");
+});

@@ -1,0 +1,51 @@
+/** The host is killed at random moments of a run - SIGKILL, nothing is tidied up - and started again. */
+import { setTimeout as delay } from "node:timers/promises";
+import { QueueServiceClient } from "@azure/storage-queue";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { syncQueue } from "../../src/core/jobs.ts";
+import { readPicture } from "../../src/local/demo/picture.ts";
+import { faultInChain } from "../../src/local/demo/stored-chain.ts";
+import { randomOf } from "../../src/local/simulator/directory/random.ts";
+import { type ConnectedTenant, connectTenant, nothing, startTestStack, type TestStack } from "../support/stack.ts";
+
+let stack: TestStack;
+let tenant: ConnectedTenant;
+beforeAll(async () => {
+  stack = await startTestStack({ seed: 12 });
+  tenant = await connectTenant(stack, { users: 250, groups: 30, seed: 77 });
+  await tenant.first();
+  // A database as far away as a real one: a run lasts long enough to be met in each of its phases.
+  await stack.cosmos?.setFaults({ latencyMs: 12 });
+});
+afterAll(() => stack.stop());
+
+const kills = process.env.LONG ? 120 : 30;
+const random = randomOf("kills", Number(process.env.SEED ?? 1));
+
+const emptyQueue = async (): Promise<void> => {
+  const queue = QueueServiceClient.fromConnectionString(stack.queues!.connectionString).getQueueClient(syncQueue);
+  await queue.clearMessages();
+};
+
+it(`equals the oracle after each of ${kills} kills, one of them with the queue emptied`, {
+  timeout: 900_000,
+}, async () => {
+  let met = 0;
+  for (let kill = 1; kill <= kills; kill++) {
+    await tenant.change(1000 + kill, 10 + random.below(120));
+    let ended = false;
+    const synced = tenant.sync().finally(() => {
+      ended = true;
+    });
+    await delay(50 + random.below(1000));
+    if (!ended) met++;
+    await stack.host.kill();
+    if (kill === 5) await emptyQueue();
+    await stack.host.running();
+    await synced;
+    expect(await tenant.compare(), `after kill ${kill}`).toEqual({ tenant: nothing, feed: nothing });
+  }
+  expect(met, "kills that met a run").toBeGreaterThan(kills / 2);
+  const { witness } = await readPicture(tenant.product, `/connections/${tenant.connectionId}`);
+  expect(await faultInChain(stack.cosmos!, tenant.connectionId, witness)).toBeNull();
+});
