@@ -12,7 +12,7 @@ export interface ConnectionContext {
   settings: Settings;
 }
 
-/** Every right that a route can ask for; design section 11. */
+/** Every right that a route can ask for. */
 export const permissions = [
   "integration:setup",
   "integration:secure",

@@ -131,6 +131,7 @@ export const problems = {
     kind: "upstream-unavailable",
     title: "Microsoft's sign-in service did not answer usefully.",
   },
+  "issuer-unavailable": { kind: "upstream-unavailable", title: "The keys of the token's issuer could not be read." },
   "credential-rejected": { kind: "misconfigured", title: "Microsoft rejected this installation's own credential." },
   "store-unavailable": { kind: "upstream-unavailable", title: "The database did not answer usefully." },
   "store-full": { kind: "upstream-unavailable", title: "The connection has reached its size limit." },

@@ -1,4 +1,4 @@
-/** Queue messages. They name, never decide (design 5); the body is wrapped so that no key shadows trigger metadata. */
+/** Queue messages. They name, never decide; the body is wrapped so that no key shadows trigger metadata. */
 import { z } from "zod";
 
 export const HintMessage = z.strictObject({

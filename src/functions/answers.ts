@@ -40,6 +40,7 @@ export const ConnectionAnswer = z.strictObject({
     })
     .nullable(),
   nextSyncAt: instant.nullable(),
+  size: z.strictObject({ bytes: z.int(), state: z.enum(["ok", "near-limit", "full"]) }),
   createdAt: instant,
   closesAt: instant.nullable(),
   etag: z.string(),

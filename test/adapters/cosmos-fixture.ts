@@ -52,7 +52,7 @@ export const headOf = (connectionId: string, changes: Partial<Head> = {}): Head 
   selection: null,
   lastRound: null,
   counters: { people: 0, groups: 0, memberships: 0 },
-  bytes: 0,
+  size: { documents: 0, log: 0, at: 0 },
   ...changes,
 });
 

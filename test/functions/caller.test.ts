@@ -62,9 +62,9 @@ describe("keys of an issuer", () => {
   test("that cannot be read are no fault of the token", async () => {
     const token = await signed("ES256");
     status = 500;
-    expect(await verdict(token)).toBe("sign-in-unavailable");
+    expect(await verdict(token)).toBe("issuer-unavailable");
     status = 200;
-    expect(await verdict(token, "http://127.0.0.1:9/keys")).toBe("sign-in-unavailable");
+    expect(await verdict(token, "http://127.0.0.1:9/keys")).toBe("issuer-unavailable");
     expect(await verdict(token)).toBe("acme ada directory:read");
   });
 });

@@ -216,5 +216,5 @@ export const newHead = (connectionId: string): Head => ({
   selection: null,
   lastRound: null,
   counters: { people: 0, groups: 0, memberships: 0 },
-  bytes: 0,
+  size: { documents: 0, log: 0, at: 0 },
 });

@@ -1,5 +1,5 @@
 /**
- * The change log: one gap-free, hash-chained sequence per connection (design 9).
+ * The change log: one gap-free, hash-chained sequence per connection.
  *
  * A log document is the part of one commit: entries `first`..`last`, and `body`, the JSON text of the list of entries.
  *   chain = SHA-256(prev || first || last || body), numbers as 8 bytes big-endian, body as UTF-8; start = SHA-256(connection id)

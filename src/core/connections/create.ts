@@ -2,15 +2,16 @@
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import type { AccessLog } from "../audit/access-log.ts";
-import { chainStart, logDocument } from "../audit/change-log.ts";
+import { chainStart, logDocument, logTtlSeconds } from "../audit/change-log.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { AppError, isAppError } from "../errors.ts";
-import { sizeOf } from "../store/commit.ts";
 import { type ConnectionDoc, type Head, ids } from "../store/documents.ts";
 import { type ConnectionIndex, type DirectoryStore, UnknownOutcome, type Write } from "../store/ports.ts";
+import { emptySize, grown } from "../store/size.ts";
 import { entryOf } from "./change.ts";
 import { DisplayName, nameIndex, sealName } from "./name.ts";
+import { orphanMilliseconds } from "./read.ts";
 import { defaultSettings } from "./settings.ts";
 import { type Tier, type TierRecord, tiers } from "./tiers.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
@@ -89,7 +90,7 @@ export const createConnection =
       ...newHead(connectionId, ambient.ulid()),
       sequence: log.sequence,
       chain: log.chain,
-      bytes: sizeOf(documents),
+      size: grown(emptySize, { writes: documents, logBytes: 0 }, ambient.now(), logTtlSeconds),
     };
     await writeOnce(store, head, documents);
     await access.record(caller.workspaceId, {
@@ -132,7 +133,7 @@ const newHead = (connectionId: string, commitId: string): Head => ({
   selection: null,
   lastRound: null,
   counters: { people: 0, groups: 0, memberships: 0 },
-  bytes: 0,
+  size: emptySize,
 });
 
 /** Nobody else knows the id yet, so a refusal or an unknown outcome can only be an earlier send of the same batch. */
@@ -146,9 +147,6 @@ const writeOnce = async (store: CreateNeeds["store"], head: Head, documents: rea
   const written = await store.read(head.connectionId, "head", ids.head);
   if (written?.commitId !== head.commitId) throw new AppError("store-unavailable");
 };
-
-/** A row whose connection was never written; younger ones may still be on their way. */
-const orphanMilliseconds = 600_000;
 
 const reserve = async (
   { ambient, store, index, keys }: CreateNeeds,

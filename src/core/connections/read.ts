@@ -1,7 +1,9 @@
 /** Lists and reads the connections of a workspace. */
+import type { Ambient } from "../ambient.ts";
 import type { Caller } from "../context.ts";
 import { isAppError } from "../errors.ts";
-import type { ConnectionIndex, DirectoryStore, Page } from "../store/ports.ts";
+import { ids } from "../store/documents.ts";
+import type { ConnectionIndex, ConnectionRow, DirectoryStore, Page } from "../store/ports.ts";
 import { readHead } from "./change.ts";
 import { type OpenNeeds, openConnection } from "./open.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
@@ -19,16 +21,29 @@ export const readConnection =
 
 /** In the order they were made. `next` is the id to continue after. */
 export const listConnections =
-  (needs: ReadNeeds & { index: Pick<ConnectionIndex, "list"> }) =>
+  (needs: ReadNeeds & { ambient: Pick<Ambient, "now">; index: Pick<ConnectionIndex, "list" | "remove"> }) =>
   async (caller: Caller, page: { after?: string; limit: number }): Promise<Page<ConnectionView>> => {
     const rows = await needs.index.list(caller.workspaceId, { ...page, limit: page.limit + 1 });
     const shown = rows.slice(0, page.limit);
     const views = await Promise.all(shown.map(({ id }) => readConnection(needs)(caller, id).catch(absent)));
+    for (const [at, row] of shown.entries()) if (views[at] === null) await sweep(needs, row);
     return {
       items: views.filter((view) => view !== null),
       next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
     };
   };
+
+/** A row older than this whose connection is not there belongs to a creation that broke off or a deletion that has ended. */
+export const orphanMilliseconds = 600_000;
+
+const sweep = async (
+  needs: ReadNeeds & { ambient: Pick<Ambient, "now">; index: Pick<ConnectionIndex, "remove"> },
+  { id, workspaceId, createdAt }: ConnectionRow,
+): Promise<void> => {
+  if (Date.parse(createdAt) > needs.ambient.now() - orphanMilliseconds) return;
+  // Not merely closing: really not there.
+  if ((await needs.store.read(id, "connection", ids.connection)) === null) await needs.index.remove(workspaceId, id);
+};
 
 /** The row is written before its connection and goes after it. */
 const absent = (error: unknown): null => {

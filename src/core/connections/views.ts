@@ -1,8 +1,10 @@
 /** What the API shows of a connection. */
 import { iso } from "../ambient.ts";
+import { logTtlSeconds } from "../audit/change-log.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { type ProblemCode, problems } from "../errors.ts";
 import type { ConnectionDoc, ConnectionState, Head, RunCause, RunOutcome, Stored } from "../store/documents.ts";
+import { partitionBytes, partitionLimits } from "../store/size.ts";
 import { openName } from "./name.ts";
 import { tenantInUse } from "./open.ts";
 import type { Settings } from "./settings.ts";
@@ -20,7 +22,10 @@ export interface ConnectionView {
   settings: Settings;
   counts: { people: number; groups: number; memberships: number };
   lastRound: { startedAt: string; endedAt: string; cause: RunCause; outcome: RunOutcome; graphRequests: number } | null;
+  /** When the schedule, or a retry, starts the next run. */
   nextSyncAt: string | null;
+  /** Estimate of what was stored at the last change. `near-limit`: the operator should know; `full`: nobody is added any more. */
+  size: { bytes: number; state: "ok" | "near-limit" | "full" };
   createdAt: string;
   closesAt: string | null;
   etag: string;
@@ -45,11 +50,18 @@ export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: Key
       outcome: head.lastRound.outcome,
       graphRequests: head.lastRound.requests,
     },
-    nextSyncAt: tid !== null && head.wakeAt !== null ? iso(head.wakeAt) : null,
+    nextSyncAt: tid !== null && head.dueAt !== null ? iso(head.dueAt) : null,
+    size: sizeView(head),
     createdAt: doc.createdAt,
     closesAt: doc.closesAt,
     etag: doc._etag,
   };
+};
+
+const sizeView = ({ size }: Head): ConnectionView["size"] => {
+  const bytes = partitionBytes(size, size.at, logTtlSeconds);
+  const { warnAt, stopAt } = partitionLimits;
+  return { bytes, state: bytes > stopAt ? "full" : bytes > warnAt ? "near-limit" : "ok" };
 };
 
 const adviceOf = (code: string): string | null => {

@@ -75,7 +75,7 @@ export const version = (state: PersonState, hash: string): string => `${state} $
 
 /**
  * Manager after the feed's entries: the last live entry wins, an array without one means that there is no manager, no array
- * means that nothing was said (facts/graph-directory 1.4).
+ * means that nothing was said.
  */
 const managerAfter = (ring: KeyRing, object: RawObject, before: string | null): string | null => {
   if (object.manager === undefined) return before;

@@ -29,7 +29,7 @@ export interface MembersPage {
 
 /**
  * Throws, beside what `errors.ts` says of Graph: `CursorExpired` when a stored link is no longer honoured (410 and all its
- * disguises, facts/graph-directory 1.6). Every method takes the tenant from the connection.
+ * disguises). Every method takes the tenant from the connection.
  */
 export interface DirectorySource {
   /** `link` null asks for a first full read. */

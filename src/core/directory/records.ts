@@ -2,7 +2,7 @@
  * What the product keeps of a person and of a group, and how a Graph object becomes a record.
  *
  * A record holds only fields with data. Empty is: absent, null, "", only white space, []. `false` and `0` are data.
- * An empty value never replaces data, so a record is the overlay of everything that was ever seen (design 6).
+ * An empty value never replaces data, so a record is the overlay of everything that was ever seen.
  */
 export type FieldValue = string | boolean | string[];
 

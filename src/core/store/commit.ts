@@ -1,5 +1,5 @@
 /**
- * The one way to change a connection: documents, their log entries and head in one transaction (design 5).
+ * The one way to change a connection: documents, their log entries and head in one transaction.
  *
  * - Head is the first document of the batch and carries the ETag it was read with. When somebody else moved it, sequence and
  *   chain are laid on the new head and the batch is sent again.
@@ -8,18 +8,16 @@
  * - Any other document that moved is the caller's affair: it must look at the document again before it plans again.
  */
 import type { Ambient } from "../ambient.ts";
-import { logDocument } from "../audit/change-log.ts";
+import { logDocument, logTtlSeconds } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
 import { AppError } from "../errors.ts";
 import { type Head, ids, type LogDoc, type Stored } from "./documents.ts";
 import { type DirectoryStore, UnknownOutcome, type Write } from "./ports.ts";
+import { grown } from "./size.ts";
 
 /** Head and the log document take two of the 100 places of a batch; the rest is kept free on purpose. */
 export const maxWritesPerCommit = 93;
 export const maxBytesPerCommit = 1_800_000;
-
-/** A logical partition ends at 20 GB, and then not even head could be written: additions stop well before. */
-export const partitionLimits = { warnAt: 12e9, stopAt: 17e9 };
 
 export interface Commit {
   /** Pure: what becomes of head, apart from what commit itself moves. Called again for every head it is laid on. */
@@ -46,6 +44,8 @@ export interface CommitNeeds {
   wait?: (milliseconds: number) => Promise<void>;
 }
 
+/** Of a log document beside its body. */
+const logOverheadBytes = 600;
 const maxAttempts = 12;
 const maxPauseMilliseconds = 250;
 
@@ -64,13 +64,13 @@ export const commit = async (
     if (worker && head.epoch !== worker.epoch) return { outcome: "superseded", head };
     const { _etag: etag, ...clean } = head;
     const log = entries.length > 0 ? logDocument(connectionId, head, ambient.now(), entries) : null;
-    const bytes = head.bytes + sizeOf(writes) + (log ? log.doc.body.length + 600 : 0);
+    const logBytes = log ? log.doc.body.length + logOverheadBytes : 0;
     const next: Head = {
       ...advance(clean),
       sequence: log?.sequence ?? head.sequence,
       chain: log?.chain ?? head.chain,
       commitId,
-      bytes,
+      size: grown(head.size, { writes, logBytes }, ambient.now(), logTtlSeconds),
     };
     try {
       const result = await store.write(connectionId, [
@@ -105,11 +105,4 @@ const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 const anyWritten = async (store: Pick<DirectoryStore, "read">, sent: readonly LogDoc[]): Promise<boolean> => {
   for (const doc of sent) if ((await store.read(doc.connectionId, "log", doc.id))?.body === doc.body) return true;
   return false;
-};
-
-/** What new documents add. That replaced ones grow and deleted ones free something is not known here, and left out. */
-export const sizeOf = (writes: readonly Write[]): number => {
-  let bytes = 0;
-  for (const write of writes) if (write.op === "create") bytes += JSON.stringify(write.doc).length;
-  return bytes;
 };

@@ -9,6 +9,7 @@ import type { RingContent, RunKeyContent, WrappedKey } from "../crypto/key-ring.
 import type { Sealed } from "../crypto/seal.ts";
 import type { GroupRecord, PersonRecord } from "../directory/records.ts";
 import type { Cursor, Links } from "../directory/run/cursor.ts";
+import type { PartitionSize } from "./size.ts";
 
 interface Base {
   id: string;
@@ -190,8 +191,7 @@ export interface Head extends Base {
   selection: string | null;
   lastRound: { startedAt: number; endedAt: number; cause: RunCause; outcome: RunOutcome; requests: number } | null;
   counters: { people: number; groups: number; memberships: number };
-  /** Estimate of the partition's size in bytes. */
-  bytes: number;
+  size: PartitionSize;
 }
 
 /** A commit's part of the change log. `body` is the JSON text of its entries; the chain is computed over these bytes. */

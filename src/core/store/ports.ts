@@ -6,10 +6,14 @@ import type { Sealed } from "../crypto/seal.ts";
 import type { DirectoryDoc, DocOf, Head, Kind, Stored } from "./documents.ts";
 
 /** Replace and delete carry the ETag of the very document they were planned from; a create never overwrites. */
-export type Write =
+export type Write = (
   | { op: "create"; doc: DirectoryDoc }
   | { op: "replace"; doc: DirectoryDoc; etag: string }
-  | { op: "delete"; id: string; etag: string };
+  | { op: "delete"; id: string; etag: string }
+) & {
+  /** Bytes by which the partition grows; absent: the size of what is created. */
+  grows?: number;
+};
 
 export type WriteOutcome =
   /** ETag of the first document of the batch, which is head. */

@@ -1,6 +1,7 @@
 /** Asks for a run, and shows runs. What a run is doing now is in head; its document has what was asked and how it ended. */
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
+import { logTtlSeconds } from "../audit/change-log.ts";
 import { entryOf, readHead } from "../connections/change.ts";
 import { hintNow } from "../connections/change-settings.ts";
 import type { Caller } from "../context.ts";
@@ -131,6 +132,7 @@ const newRun = (doc: ConnectionDoc, runId: string, mode: RequestRun["mode"], now
   startedAt: null,
   endedAt: null,
   settingsVersion: doc.settingsVersion,
+  ttl: logTtlSeconds,
 });
 
 /** Newest first. */

@@ -70,7 +70,6 @@ const refused = (error: unknown): never => {
     error instanceof errors.JWKSTimeout ||
     error instanceof errors.JWKSInvalid ||
     error.code === "ERR_JOSE_GENERIC";
-  if (keysUnreadable)
-    throw new AppError("sign-in-unavailable", { detail: "The keys of the token issuer could not be read." });
+  if (keysUnreadable) throw new AppError("issuer-unavailable");
   throw new AppError("token-invalid");
 };

@@ -96,13 +96,21 @@ describe("a commit", () => {
   });
 
   it("lets nobody but itself move number, chain, commit id and size", async () => {
-    const head = await connection({ bytes: 1000 });
-    const advance = (before: Head): Head => ({ ...before, sequence: 99, chain: "ff", commitId: "mine", bytes: 1 });
+    const head = await connection({ size: { documents: 1000, log: 0, at: 0 } });
+    const advance = (before: Head): Head => ({
+      ...before,
+      sequence: 99,
+      chain: "ff",
+      commitId: "mine",
+      size: { documents: 1, log: 1, at: 1 },
+    });
     await send(head, { advance, entries: [entry("a")], writes: creates(personDoc(head.connectionId, "ada")) });
     expect(await recorded(head.connectionId)).toEqual(["a"]);
     const after = await headNow(head.connectionId);
     expect(after.commitId).not.toBe("mine");
-    expect(after.bytes).toBeGreaterThan(1000 + JSON.stringify(personDoc(head.connectionId, "ada")).length);
+    expect(after.size.documents + after.size.log).toBeGreaterThan(
+      1000 + JSON.stringify(personDoc(head.connectionId, "ada")).length,
+    );
   });
 });
 

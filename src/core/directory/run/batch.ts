@@ -45,11 +45,13 @@ export class Batch {
   /** `stored` is the document as it is in the store, null when it is not there. */
   put(doc: DirectoryDoc, stored: Stored<DirectoryDoc> | null): void {
     const { _etag, ...clean } = doc as Stored<DirectoryDoc>;
-    this.#add(stored ? { op: "replace", doc: clean, etag: stored._etag } : { op: "create", doc: clean });
+    const bytes = approximateSize(clean);
+    if (!stored) this.#add({ op: "create", doc: clean, grows: bytes }, bytes);
+    else this.#add({ op: "replace", doc: clean, etag: stored._etag, grows: bytes - approximateSize(stored) }, bytes);
   }
 
   delete(id: string, stored: Stored<DirectoryDoc> | null): void {
-    if (stored) this.#add({ op: "delete", id, etag: stored._etag });
+    if (stored) this.#add({ op: "delete", id, etag: stored._etag, grows: -approximateSize(stored) }, 0);
     else this.#writes.delete(id);
   }
 
@@ -76,10 +78,10 @@ export class Batch {
     };
   }
 
-  #add(write: Write): void {
+  #add(write: Write, bytes: number): void {
     const id = write.op === "delete" ? write.id : write.doc.id;
     this.#writes.set(id, write);
-    if (write.op !== "delete") this.#bytes += approximateSize(write.doc);
+    this.#bytes += bytes;
   }
 }
 

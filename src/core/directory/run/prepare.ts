@@ -3,12 +3,12 @@
  * Called again with the same changes it finds them done and adds nothing.
  */
 import { iso } from "../../ambient.ts";
-import { draftEntry } from "../../audit/change-log.ts";
+import { draftEntry, logTtlSeconds } from "../../audit/change-log.ts";
 import type { FieldChange } from "../../audit/entries.ts";
 import { blindIndex, newPersonKey, openPersonKey } from "../../crypto/key-ring.ts";
 import { seal } from "../../crypto/seal.ts";
-import { partitionLimits } from "../../store/commit.ts";
 import { type DocOf, type GroupDoc, ids, type PersonDoc, type Stored } from "../../store/documents.ts";
+import { partitionBytes, partitionLimits } from "../../store/size.ts";
 import { groupPlace, personPlace } from "../places.ts";
 import { type Change, type GroupChange, type MembersChange, type PersonChange, version } from "../plan.ts";
 import type { FieldValue, PersonRecord } from "../records.ts";
@@ -27,7 +27,10 @@ export const prepare = async (round: Round, batch: Batch, changes: readonly Chan
   const loaded = await load(round, batch, changes);
   for (const [index, change] of changes.entries()) {
     if (batch.full) return changes.slice(index);
-    if (adds(change) && round.head.bytes > partitionLimits.stopAt) {
+    if (
+      adds(change) &&
+      partitionBytes(round.head.size, round.needs.ambient.now(), logTtlSeconds) > partitionLimits.stopAt
+    ) {
       setAside(round, "partition-full", change.kind === "members" ? change.group : change.id);
       round.cursor.suspect = true;
       continue;

@@ -31,11 +31,11 @@ export const weigh = async (round: Round): Promise<void> => {
   await netMemberships(round);
   // How often objects were met depends on how Graph cut its pages and repeated itself: no part of what would change.
   const {
-    peopleRead: _p,
-    groupsRead: _g,
-    graphRequests: _r,
-    documentsWritten: _w,
-    moved: _m,
+    peopleRead: _people,
+    groupsRead: _groups,
+    graphRequests: _requests,
+    documentsWritten: _written,
+    moved: _moved,
     ...counts
   } = round.counts;
   round.planHash = planHash(round.doc.settingsVersion, counts, round.staging.sum);
