@@ -3,6 +3,7 @@ import { type CosmosHandles, openCosmos } from "../../src/adapters/cosmos/client
 import type { Sealed } from "../../src/core/crypto/seal.ts";
 import type { Head, LogDoc, PersonDoc, PersonState, RunDoc, ShardDoc } from "../../src/core/store/documents.ts";
 import { ids } from "../../src/core/store/documents.ts";
+import { newHead } from "../../src/core/store/head.ts";
 import type { Write } from "../../src/core/store/ports.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
 
@@ -32,27 +33,8 @@ export const newId = (): string => `01k${String((made += 1)).padStart(23, "0")}`
 export const sealedText = <T>(text: string): Sealed<T> => `1.test.${text}` as Sealed<T>;
 
 export const headOf = (connectionId: string, changes: Partial<Head> = {}): Head => ({
-  id: "head",
-  kind: "head",
-  v: 1,
-  connectionId,
-  sequence: 0,
+  ...newHead(connectionId, "c0"),
   chain: "00",
-  owner: null,
-  leaseUntil: 0,
-  commitId: "c0",
-  wakeAt: null,
-  dueAt: null,
-  epoch: 1,
-  attempts: 0,
-  failures: 0,
-  requested: null,
-  run: null,
-  links: null,
-  selection: null,
-  lastRound: null,
-  counters: { people: 0, groups: 0, memberships: 0 },
-  size: { documents: 0, log: 0, at: 0 },
   ...changes,
 });
 

@@ -165,12 +165,15 @@ describe("reads of personal data", () => {
 describe("what a product does with a connection", () => {
   test("asks for a run, sees it queued, then ended", async () => {
     const asked = await api.call("POST", `${base}/runs`, { body: { mode: "delta" } });
-    expect(asked.headers.get("location")).toBe(`${new URL(`https://x${base}`).pathname}/runs/${asked.body.id}`);
+    expect(asked.headers.get("location")).toBe(`${new URL(`https://x${base}`).pathname}/runs/${String(asked.body.id)}`);
     expect(asked.body).toMatchObject({ phase: "queued", cause: "manual", mode: "delta" });
     const again = await api.call("POST", `${base}/runs`, { body: { mode: "delta" } });
     expect([again.status, again.body.code]).toEqual([409, "run-in-progress"]);
     await api.cases.work({ connectionId: id, receivedAt: Date.now() });
-    expect(await good("GET", `${base}/runs/${asked.body.id}`)).toMatchObject({ phase: "ended", outcome: "nothing" });
+    expect(await good("GET", `${base}/runs/${String(asked.body.id)}`)).toMatchObject({
+      phase: "ended",
+      outcome: "nothing",
+    });
     expect((await pages(`${base}/runs`, { limit: "1" }))[0]?.id).toBe(asked.body.id);
     expect((await api.call("POST", `${base}/runs`, { body: { mode: "dry-run" } })).status).toBe(400);
   });
@@ -219,7 +222,7 @@ describe("what a product does with a connection", () => {
     const made = await api.call("POST", "/api/v1/connections", {
       body: { displayName: "Branch", access: { read: true } },
     });
-    const one = `/api/v1/connections/${made.body.id}`;
+    const one = `/api/v1/connections/${String(made.body.id)}`;
     expect([made.status, made.headers.get("location")]).toEqual([201, one]);
     expect((await good("GET", `${one}/permissions`)).items).toHaveLength(5);
     expect((await api.call("POST", `${one}/test`)).body.code).toBe("state-conflict");

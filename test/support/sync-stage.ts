@@ -13,7 +13,6 @@ import { graphResource } from "../../src/adapters/entra/registration.ts";
 import { graphClient } from "../../src/adapters/graph/client.ts";
 import { directorySource } from "../../src/adapters/graph/directory-source.ts";
 import type { Ambient } from "../../src/core/ambient.ts";
-import { chainStart } from "../../src/core/audit/change-log.ts";
 import { defaultSettings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { keyRing, newRingContent } from "../../src/core/crypto/key-ring.ts";
@@ -21,7 +20,8 @@ import { seal } from "../../src/core/crypto/seal.ts";
 import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
 import { commit } from "../../src/core/store/commit.ts";
-import { type ConnectionDoc, type Head, ids } from "../../src/core/store/documents.ts";
+import { type ConnectionDoc, ids } from "../../src/core/store/documents.ts";
+import { newHead } from "../../src/core/store/head.ts";
 import type { DirectoryStore, Hint } from "../../src/core/store/ports.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
 import { type Simulator, startSimulator } from "../../src/local/simulator/server.ts";
@@ -162,7 +162,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
         closesAt: null,
       };
       const outcome = await store.write(connectionId, [
-        { op: "create", doc: newHead(connectionId) },
+        { op: "create", doc: newHead(connectionId, "laid-down") },
         { op: "create", doc },
       ]);
       if (!outcome.ok) throw new Error("the connection could not be laid down");
@@ -194,27 +194,3 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
   };
   return stage;
 };
-
-export const newHead = (connectionId: string): Head => ({
-  id: "head",
-  kind: "head",
-  connectionId,
-  v: 1,
-  sequence: 0,
-  chain: chainStart(connectionId),
-  owner: null,
-  leaseUntil: 0,
-  commitId: "",
-  wakeAt: null,
-  dueAt: null,
-  epoch: 1,
-  attempts: 0,
-  failures: 0,
-  requested: null,
-  run: null,
-  links: null,
-  selection: null,
-  lastRound: null,
-  counters: { people: 0, groups: 0, memberships: 0 },
-  size: { documents: 0, log: 0, at: 0 },
-});

@@ -1,6 +1,6 @@
 /**
  * Hints by Azure Storage queues. The SDK does not encode, the Functions host decodes base64: a message in clear would go to the
- * poison queue unread. A hint that is sent twice or lost does no harm (design 5).
+ * poison queue unread. A hint that is sent twice or lost does no harm.
  */
 import type { TokenCredential } from "@azure/identity";
 import { QueueServiceClient } from "@azure/storage-queue";

@@ -7,6 +7,7 @@ import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { type ConnectionDoc, type Head, ids } from "../store/documents.ts";
+import { newHead } from "../store/head.ts";
 import { type ConnectionIndex, type DirectoryStore, UnknownOutcome, type Write } from "../store/ports.ts";
 import { emptySize, grown } from "../store/size.ts";
 import { entryOf } from "./change.ts";
@@ -111,30 +112,6 @@ export const requireOffered = (needs: Pick<CreateNeeds, "offers">, tier: Tier, a
 };
 
 const wished = (wanted: boolean): TierRecord => ({ wanted, state: wanted ? "consent-needed" : "off", missing: [] });
-
-const newHead = (connectionId: string, commitId: string): Head => ({
-  id: ids.head,
-  kind: "head",
-  connectionId,
-  v: 1,
-  sequence: 0,
-  chain: chainStart(connectionId),
-  owner: null,
-  leaseUntil: 0,
-  commitId,
-  wakeAt: null,
-  dueAt: null,
-  epoch: 1,
-  attempts: 0,
-  failures: 0,
-  requested: null,
-  run: null,
-  links: null,
-  selection: null,
-  lastRound: null,
-  counters: { people: 0, groups: 0, memberships: 0 },
-  size: emptySize,
-});
 
 /** Nobody else knows the id yet, so a refusal or an unknown outcome can only be an earlier send of the same batch. */
 const writeOnce = async (store: CreateNeeds["store"], head: Head, documents: readonly Write[]): Promise<void> => {
