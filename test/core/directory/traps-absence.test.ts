@@ -1,20 +1,25 @@
 /** Traps of a full read: what it does not mention is gone only when that is proven. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
-import { type Stage, startStage } from "../../support/sync-stage.ts";
-import { appearances, end, group, guid, join, leave, openScene, person, range, set, without } from "./trap-scene.ts";
+import { describe, expect, it } from "vitest";
+import type { Stage } from "../../support/sync-stage.ts";
+import {
+  appearances,
+  end,
+  group,
+  guid,
+  join,
+  leave,
+  openScene,
+  person,
+  range,
+  set,
+  without,
+  withStage,
+} from "./trap-scene.ts";
 
 let stage: Stage;
-let healthy: WorkerNeeds;
-beforeAll(async () => {
-  stage = await startStage({ seed: 5 });
-  healthy = stage.needs;
+withStage(5, (started) => {
+  stage = started;
 });
-afterEach(() => {
-  stage.needs = healthy;
-  stage.simulator.commands.faults.run({ clear: true });
-});
-afterAll(() => stage.close());
 
 const before = [...range(1, 30).map((n) => person(n)), ...range(500, 8).map((n) => group(n, [n - 499]))];
 
