@@ -48,7 +48,7 @@ import { readChanges } from "./core/views/changes.ts";
 import { listGroups, listMembers, readGroup } from "./core/views/groups.ts";
 import { linkProductUser } from "./core/views/link-product-user.ts";
 import { listPeople, readPerson } from "./core/views/people.ts";
-import { listRuns, readRun, requestRun } from "./core/views/runs.ts";
+import { cancelRun, listRuns, readRun, requestRun } from "./core/views/runs.ts";
 import { readSnapshot } from "./core/views/snapshot.ts";
 import { testConnection } from "./core/views/test-connection.ts";
 import { callerVerifier } from "./functions/edge/caller.ts";
@@ -166,6 +166,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     completeConsent: completeConsent(consent),
 
     requestRun: requestRun(needs),
+    cancelRun: cancelRun(needs),
     listRuns: listRuns(needs),
     readRun: readRun(needs),
     listPeople: listPeople(needs),

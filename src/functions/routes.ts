@@ -163,12 +163,21 @@ export const routes = {
   "runs.request": {
     method: "POST",
     path: `${one}/runs`,
-    summary: "Asks for a run now.",
+    summary: "Asks for a run now; a dry run ends when its plan has been weighed.",
     permission: "integration:setup",
     personal: false,
     body: RequestRun,
     status: 202,
     location: `${one}/runs/{id}`,
+    answer: RunView,
+  },
+  "runs.cancel": {
+    method: "POST",
+    path: `${one}/runs/{run}/cancel`,
+    summary: "Ends a run that has not ended; what it has applied stays.",
+    permission: "integration:setup",
+    personal: false,
+    status: 200,
     answer: RunView,
   },
   "runs.list": {

@@ -1,8 +1,9 @@
-/** Runs: ask for one, watch them. */
+/** Runs: ask for one, watch it, end it. */
 import type { Handlers } from "./register.ts";
 
-export const runs: Handlers<"runs.request" | "runs.list" | "runs.read"> = {
+export const runs: Handlers<"runs.request" | "runs.list" | "runs.read" | "runs.cancel"> = {
   "runs.request": ({ caller, params, body }, cases) => cases.requestRun(caller, params.connection, body),
   "runs.list": ({ caller, params, page }, cases) => cases.listRuns(caller, params.connection, page),
   "runs.read": ({ caller, params }, cases) => cases.readRun(caller, params.connection, params.run),
+  "runs.cancel": ({ caller, params }, cases) => cases.cancelRun(caller, params.connection, params.run),
 };

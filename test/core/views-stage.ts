@@ -8,7 +8,7 @@ import { type ChangesNeeds, readChanges } from "../../src/core/views/changes.ts"
 import { listGroups, listMembers, readGroup } from "../../src/core/views/groups.ts";
 import { linkProductUser } from "../../src/core/views/link-product-user.ts";
 import { listPeople, readPerson } from "../../src/core/views/people.ts";
-import { listRuns, readRun, requestRun } from "../../src/core/views/runs.ts";
+import { cancelRun, listRuns, readRun, requestRun } from "../../src/core/views/runs.ts";
 import { readSnapshot } from "../../src/core/views/snapshot.ts";
 import { type Stage, startStage } from "../support/sync-stage.ts";
 
@@ -57,6 +57,7 @@ const viewsOf = (needs: Scene["needs"]) => ({
   requestRun: requestRun(needs),
   listRuns: listRuns(needs),
   readRun: readRun(needs),
+  cancelRun: cancelRun(needs),
   readChanges: readChanges(needs),
   readSnapshot: readSnapshot(needs),
 });

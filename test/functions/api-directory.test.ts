@@ -175,7 +175,7 @@ describe("what a product does with a connection", () => {
       outcome: "nothing",
     });
     expect((await pages(`${base}/runs`, { limit: "1" }))[0]?.id).toBe(asked.body.id);
-    expect((await api.call("POST", `${base}/runs`, { body: { mode: "dry-run" } })).status).toBe(400);
+    expect((await api.call("POST", `${base}/runs`, { body: { mode: "sideways" } })).status).toBe(400);
   });
 
   test("links a person to a user of its own, once", async () => {

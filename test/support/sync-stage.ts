@@ -20,7 +20,7 @@ import { seal } from "../../src/core/crypto/seal.ts";
 import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
 import { commit } from "../../src/core/store/commit.ts";
-import { type ConnectionDoc, ids } from "../../src/core/store/documents.ts";
+import { type ConnectionDoc, ids, type RunMode } from "../../src/core/store/documents.ts";
 import { newHead } from "../../src/core/store/head.ts";
 import type { DirectoryStore, Hint } from "../../src/core/store/ports.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
@@ -41,8 +41,10 @@ export interface Stage {
   tenant(options: { users: number; groups: number; seed: number }): string;
   connect(tid: string): Promise<{ connectionId: string; context: ConnectionContext }>;
   /** Asks for a run and works until the connection has nothing more to do; time is moved over waits. */
-  sync(connectionId: string, mode?: "full" | "delta"): Promise<void>;
+  sync(connectionId: string, mode?: RunMode): Promise<void>;
   settle(connectionId: string): Promise<void>;
+  /** One hint only. */
+  settleOnce(connectionId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -174,6 +176,9 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
       const requested = { runId: ambient.ulid(), mode, cause: "manual" as const, at: ambient.now() };
       await commit({ ambient, store }, head, { advance: (fresh) => ({ ...fresh, requested, wakeAt: ambient.now() }) });
       await stage.settle(connectionId);
+    },
+    settleOnce: async (connectionId) => {
+      await worker({ connectionId, receivedAt: ambient.now() });
     },
     settle: async (connectionId) => {
       for (let turn = 0; turn < 500; turn++) {

@@ -13,6 +13,7 @@ export type Operation =
   | "removed"
   | "changed"
   | "requested"
+  | "cancelled"
   | "ended";
 
 export interface FieldChange {

@@ -23,7 +23,7 @@ export const ChangeView = z.strictObject({
   id: Id,
   at: z.iso.datetime(),
   kind: z.enum(["connection", "tier", "settings", "run", "person", "group", "members", "product-user"]),
-  op: z.enum(["created", "updated", "deactivated", "revived", "removed", "changed", "requested", "ended"]),
+  op: z.enum(["created", "updated", "deactivated", "revived", "removed", "changed", "requested", "cancelled", "ended"]),
   object: Id,
   cause: z.string(),
   run: Id.optional(),

@@ -6,13 +6,14 @@ import { entryOf, readHead } from "../connections/change.ts";
 import { hintNow } from "../connections/change-settings.ts";
 import type { Caller } from "../context.ts";
 import { noCounts } from "../directory/run/round.ts";
+import { wakeAfter } from "../directory/schedule.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { commit } from "../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type RunDoc } from "../store/documents.ts";
 import type { HintQueue, Page } from "../store/ports.ts";
 import { from, openReadable, type PageRequest, pageOf, type ViewNeeds } from "./readable.ts";
 
-export const RequestRun = z.strictObject({ mode: z.enum(["full", "delta"]) });
+export const RequestRun = z.strictObject({ mode: z.enum(["full", "delta", "dry-run"]) });
 export type RequestRun = z.infer<typeof RequestRun>;
 
 const Counts = z.strictObject({
@@ -107,6 +108,49 @@ const requestOnce = async (
   if (result.outcome !== "committed") throw new AppError("changed-meanwhile");
   await hintNow(needs, connectionId);
   return runView(run, result.head);
+};
+
+/**
+ * Ends a run that has not ended. The epoch moves, so a run under way commits nothing more; what it has applied stays, each
+ * change with its record, and the next run reads from the last links again.
+ */
+export const cancelRun =
+  (needs: RunNeeds) =>
+  async (caller: Caller, connectionId: string, runId: string): Promise<RunView> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await cancelOnce(needs, caller, connectionId, runId);
+      } catch (error) {
+        if (!isAppError(error, "changed-meanwhile") || attempt === maxAttempts) throw error;
+      }
+    }
+  };
+
+const cancelOnce = async (needs: RunNeeds, caller: Caller, connectionId: string, runId: string): Promise<RunView> => {
+  const { ambient, store } = needs;
+  const { context } = await openReadable(needs)(caller.workspaceId, connectionId);
+  const seen = await readHead(store, connectionId);
+  const known = runIdPattern.test(runId) ? await store.read(connectionId, "run", ids.run(runId)) : null;
+  if (!known) throw new AppError("run-not-found");
+  if (known.phase === "ended") throw new AppError("state-conflict", { detail: "The run has ended." });
+  const now = ambient.now();
+  const { _etag, ...doc } = known;
+  const ended: RunDoc = { ...doc, phase: "ended", outcome: "cancelled", endedAt: iso(now) };
+  const result = await commit(needs, seen, {
+    advance: (head) => ({
+      ...head,
+      // A run in memory only has its request still in head.
+      epoch: head.run?.id === runId || head.requested?.runId === runId ? head.epoch + 1 : head.epoch,
+      requested: head.requested?.runId === runId ? null : head.requested,
+      // A run under way is put away by a worker: the one that has it, or the next one.
+      wakeAt: head.run?.id === runId || head.owner !== null ? now : wakeAfter({ ...head, requested: null }, now),
+    }),
+    writes: [{ op: "replace", doc: ended, etag: _etag }],
+    entries: [entryOf(ambient, context, caller, { kind: "run", op: "cancelled", object: runId })],
+  });
+  if (result.outcome !== "committed") throw new AppError("changed-meanwhile");
+  await hintNow(needs, connectionId);
+  return runView(ended, result.head);
 };
 
 const requireRunnable = (doc: ConnectionDoc): void => {

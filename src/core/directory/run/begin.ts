@@ -32,14 +32,25 @@ export const startRun: Begin = async (needs, connection, doc, head, owner) => {
     owner,
     head,
     id,
-    mode: full ? "full" : "delta",
+    mode: head.requested?.mode === "dry-run" ? "dry-run" : full ? "full" : "delta",
     cause: head.requested?.cause ?? "schedule",
     epoch: head.epoch,
     startedAt: now,
     key,
     keyContent: content,
     cursor,
-    staging: new Staging({ ambient: needs.ambient, work: needs.work, ring, runId: id, key, counts }, cursor),
+    staging: new Staging(
+      {
+        ambient: needs.ambient,
+        work: needs.work,
+        ring,
+        runId: id,
+        key,
+        counts,
+        dry: head.requested?.mode === "dry-run",
+      },
+      cursor,
+    ),
     counts,
     warnings: [],
     planHash: null,
@@ -58,7 +69,10 @@ export const openRun: Begin = async (needs, connection, doc, head, owner) => {
   const cursor = open(ring.sealing, cursorPlace(connectionId, run.id), run.cursor);
   const key = runKey(keyContent);
   const counts = { ...run.counts };
-  const staging = new Staging({ ambient: needs.ambient, work: needs.work, ring, runId: run.id, key, counts }, cursor);
+  const staging = new Staging(
+    { ambient: needs.ambient, work: needs.work, ring, runId: run.id, key, counts, dry: run.mode === "dry-run" },
+    cursor,
+  );
   await staging.resume();
   return {
     needs,

@@ -2,8 +2,16 @@
 import { iso } from "../../ambient.ts";
 import { draftEntry } from "../../audit/change-log.ts";
 import { seal } from "../../crypto/seal.ts";
-import { type ConnectionDoc, type Head, ids, type RunDoc, type Stored } from "../../store/documents.ts";
+import {
+  type ConnectionDoc,
+  type Head,
+  ids,
+  type RunDoc,
+  type RunOutcome,
+  type Stored,
+} from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
+import type { Change } from "../plan.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
 import { send, sendOn } from "./applying.ts";
 import { Batch } from "./batch.ts";
@@ -32,17 +40,7 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const runWrites = (): Write[] => {
     if (!changed && !known && round.warnings.length === 0) return [];
     round.counts.documentsWritten += last.size + 3;
-    const doc: RunDoc = {
-      ...(known ? withoutEtag(known) : newRunDoc(round)),
-      phase: "ended",
-      outcome,
-      mode: round.mode,
-      counts: round.counts,
-      warnings: round.warnings,
-      planHash: round.planHash,
-      startedAt: iso(round.startedAt),
-      endedAt: iso(ended),
-    };
+    const doc = endedRunDoc(round, known, outcome, ended);
     return [known ? { op: "replace", doc, etag: known._etag } : { op: "create", doc }];
   };
   const writes: Write[] = [...runWrites(), ...(recovered ? [recoveredConnection(round.doc)] : [])];
@@ -78,9 +76,55 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   if (!round.staging.inMemory) await needs.work.drop(round.id);
 };
 
+/** A dry run ends where its plan has been weighed: nothing of the directory is stored, and the links stay where they are. */
+export const finishDry = async (round: Round): Promise<void> => {
+  const { needs, connection } = round;
+  const { connectionId, ring } = connection;
+  countRequests(round);
+  const ended = needs.ambient.now();
+  const known = await needs.store.read(connectionId, "run", ids.run(round.id));
+  round.counts.documentsWritten += 3;
+  const doc = endedRunDoc(round, known, "dry-run", ended);
+  await send(
+    round,
+    new Batch(round.cursor.at),
+    (head) => {
+      const requested = head.requested?.runId === round.id ? null : head.requested;
+      const wakeAt = wakeAfter({ run: null, requested, dueAt: head.dueAt }, ended);
+      return { ...head, owner: null, leaseUntil: 0, attempts: 0, run: null, requested, wakeAt };
+    },
+    () => ({
+      writes: [known ? { op: "replace", doc, etag: known._etag } : { op: "create", doc }],
+      entries: [
+        draftEntry(needs.ambient, ring, connectionId, {
+          kind: "run",
+          op: "ended",
+          object: round.id,
+          cause: round.cause,
+          run: round.id,
+          evidence: "dry-run",
+        }),
+      ],
+    }),
+  );
+  if (!round.staging.inMemory) await needs.work.drop(round.id);
+};
+
+const endedRunDoc = (round: Round, known: Stored<RunDoc> | null, outcome: RunOutcome, ended: number): RunDoc => ({
+  ...(known ? withoutEtag(known) : newRunDoc(round)),
+  phase: "ended",
+  outcome,
+  mode: round.mode,
+  counts: round.counts,
+  warnings: round.warnings,
+  planHash: round.planHash,
+  startedAt: iso(round.startedAt),
+  endedAt: iso(ended),
+});
+
 const advance =
   (round: Round, links: NonNullable<Head["links"]>, ended: number, outcome: "done" | "nothing") =>
-  (head: Head): Head => {
+  (head: Head, left: readonly Change[]): Head => {
     const requested = head.requested?.runId === round.id ? null : head.requested;
     const dueAt = nextDue(head.connectionId, round.connection.settings, round.startedAt);
     return {
@@ -92,7 +136,8 @@ const advance =
       run: null,
       requested,
       links,
-      selection: round.cursor.suspect || round.counts.moved > 0 ? null : round.needs.source.selection,
+      // What was not applied as planned is read again from the beginning.
+      selection: round.cursor.suspect || round.counts.moved + left.length > 0 ? null : round.needs.source.selection,
       dueAt,
       wakeAt: wakeAfter({ run: null, requested, dueAt }, ended),
       lastRound: {

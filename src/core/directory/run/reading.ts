@@ -91,7 +91,9 @@ const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<
     // Somebody who comes back is told in full, as everybody is in a full read.
     let whole = complete || (known !== null && known.state !== "active");
     let live = false;
-    if (contradicts(said, object)) {
+    // A dry run keeps no attributes of what it planned on an earlier page.
+    const forgotten = earlier !== null && earlier.op !== "deactivate" && !earlier.record;
+    if (contradicts(said, object) || forgotten) {
       settled = await settlePerson(round, object);
       live = true;
     } else if (!known && !complete && !object.removed) {

@@ -36,11 +36,19 @@ export const restart = async (round: Round): Promise<boolean> => {
     ...newCursor({ groups: full, users: full }, cursor.first, full ? null : (round.links?.groups ?? null)),
     restarted: true,
   };
-  round.mode = full ? "full" : "delta";
+  if (round.mode !== "dry-run") round.mode = full ? "full" : "delta";
   if (!round.staging.inMemory) await needs.work.drop(round.id);
   const { id: runId, key, counts } = round;
   round.staging = new Staging(
-    { ambient: needs.ambient, work: needs.work, ring: connection.ring, runId, key, counts },
+    {
+      ambient: needs.ambient,
+      work: needs.work,
+      ring: connection.ring,
+      runId,
+      key,
+      counts,
+      dry: round.mode === "dry-run",
+    },
     round.cursor,
   );
   await checkpoint(round);

@@ -48,6 +48,12 @@ const chunkOf = (code: number): { pass: Pass; chunk: number } => ({
 /** Met as a tombstone that changes nothing. */
 const goneCode = 0xffffffff;
 
+const withoutAttributes = (change: Change): Change => {
+  if (change.kind !== "person") return change;
+  const { record: _record, ...rest } = change;
+  return rest;
+};
+
 const passOf = (change: Change): Pass => {
   if (change.kind === "members") return change.op === "add" ? "members+" : "members-";
   if (change.kind === "person") return change.op === "deactivate" ? "people-" : "people+";
@@ -71,6 +77,8 @@ export interface StagingNeeds {
   runId: string;
   key: ContentKey;
   counts: RunCounts;
+  /** Nobody is admitted by a dry run: it stages ids and hash terms, and no attribute of anybody. */
+  dry: boolean;
 }
 
 export class Staging {
@@ -219,7 +227,10 @@ export class Staging {
     const { work, runId } = this.#needs;
     for (const [code, changes] of this.#pending) {
       const { pass, chunk } = chunkOf(code);
-      await this.#put(`chunk:${pass}:${chunk}`, [...changes.values()]);
+      await this.#put(
+        `chunk:${pass}:${chunk}`,
+        [...changes.values()].map(this.#needs.dry ? withoutAttributes : (change) => change),
+      );
       this.#chunks[pass] = Math.max(this.#chunks[pass], chunk + 1);
     }
     this.#pending.clear();

@@ -10,7 +10,7 @@ import { CursorExpired } from "../ports.ts";
 import { wakeAfter } from "../schedule.ts";
 import { apply } from "./applying.ts";
 import { openRun, startRun } from "./begin.ts";
-import { finish } from "./finish.ts";
+import { finish, finishDry } from "./finish.ts";
 import { read } from "./reading.ts";
 import { discard, fail, restart, retryLater } from "./recover.ts";
 import { countRequests, LostTurn, type Round, SliceEnded, Superseded, type WorkerNeeds } from "./round.ts";
@@ -87,7 +87,8 @@ const runSlice = async (
       try {
         await read(round);
         await weigh(round);
-        await finish(round, await apply(round));
+        if (round.mode === "dry-run") await finishDry(round);
+        else await finish(round, await apply(round));
         return "done";
       } catch (error) {
         if (!(error instanceof CursorExpired)) throw error;
