@@ -9,6 +9,7 @@ import { monotonicFactory } from "ulid";
 import { accessStore } from "./adapters/cosmos/access-store.ts";
 import { openCosmos } from "./adapters/cosmos/client.ts";
 import { connectionIndex } from "./adapters/cosmos/connection-index.ts";
+import { consumerStore } from "./adapters/cosmos/consumer-store.ts";
 import { directoryStore } from "./adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "./adapters/cosmos/handshake-store.ts";
 import { sharedStore } from "./adapters/cosmos/shared-store.ts";
@@ -43,12 +44,15 @@ import type { WorkerNeeds } from "./core/directory/run/round.ts";
 import { work } from "./core/directory/run/worker.ts";
 import { wake } from "./core/directory/wake.ts";
 import { AppError } from "./core/errors.ts";
+import { acknowledgeChanges, listConsumers, removeConsumer } from "./core/feed/consumers.ts";
 import { ids } from "./core/store/documents.ts";
 import { readChanges } from "./core/views/changes.ts";
 import { listGroups, listMembers, readGroup } from "./core/views/groups.ts";
 import { linkProductUser } from "./core/views/link-product-user.ts";
+import { linkProductUsers } from "./core/views/link-product-users.ts";
+import { matchProductUsers } from "./core/views/match-product-users.ts";
 import { listPeople, readPerson } from "./core/views/people.ts";
-import { cancelRun, listRuns, readRun, requestRun } from "./core/views/runs.ts";
+import { approveRun, cancelRun, listRuns, readRun, requestRun } from "./core/views/runs.ts";
 import { readSnapshot } from "./core/views/snapshot.ts";
 import { testConnection } from "./core/views/test-connection.ts";
 import { callerVerifier } from "./functions/edge/caller.ts";
@@ -78,6 +82,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const store = directoryStore(cosmos.directory);
   const index = connectionIndex(cosmos.connections);
   const handshakes = handshakeStore(cosmos.handshakes);
+  const consumers = consumerStore(cosmos.state);
   const secrets = secretStore({
     url: config.keyVault.url,
     credential: identity,
@@ -115,7 +120,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     now,
   });
 
-  const needs = { ambient, store, index, keys, access, handshakes, hints, gateway, source, wait };
+  const needs = { ambient, store, index, keys, access, handshakes, consumers, hints, gateway, source, wait };
   const offers = (tier: Tier): boolean => registrations[tier] !== undefined;
   const setUp = { ...needs, offers };
   const consent = { ...needs, publicBaseUrl: config.publicBaseUrl, returnOrigins: config.returnOrigins };
@@ -166,16 +171,22 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     completeConsent: completeConsent(consent),
 
     requestRun: requestRun(needs),
+    approveRun: approveRun(needs),
     cancelRun: cancelRun(needs),
     listRuns: listRuns(needs),
     readRun: readRun(needs),
     listPeople: listPeople(needs),
     readPerson: readPerson(needs),
     linkProductUser: linkProductUser(needs),
+    linkProductUsers: linkProductUsers(needs),
+    matchProductUsers: matchProductUsers(needs),
     listGroups: listGroups(needs),
     readGroup: readGroup(needs),
     listMembers: listMembers(needs),
     readChanges: readChanges(needs),
+    acknowledgeChanges: acknowledgeChanges(needs),
+    listConsumers: listConsumers(needs),
+    removeConsumer: removeConsumer(needs),
     readSnapshot: readSnapshot(needs),
 
     wake: wake(needs),

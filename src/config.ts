@@ -78,10 +78,14 @@ export const wakeSchedule = (env: Environment = process.env): string =>
 
 export const configFromEnvironment = (): Config => loadConfig(process.env);
 
+/** Set by the services that run function apps, each its own. */
+const azureMarks = ["WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME"] as const;
+const runsInAzure = (env: Environment): boolean => azureMarks.some((name) => env[name] !== undefined);
+
 /** Throws `not-configured` with every fault. */
 export const loadConfig = (environment: Environment): Config => {
   const env = present(environment);
-  const local = env.LOCAL_SERVICES === "allowed" && env.WEBSITE_SITE_NAME === undefined;
+  const local = env.LOCAL_SERVICES === "allowed" && !runsInAzure(env);
   const parsed = schema(local).safeParse(env);
   const faults = [...crossFaults(env, local)];
   for (const { path, message } of parsed.error?.issues ?? []) faults.push(`${path.join(".")} ${message}`);
@@ -100,10 +104,15 @@ const isLoopback = (url: URL): boolean =>
   url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(url.hostname);
 
 /** A name that only means something inside one network, or no name at all. */
-const isPrivate = ({ hostname }: URL): boolean =>
-  isIP(hostname.replace(/^\[|\]$/g, "")) !== 0 ||
-  !hostname.includes(".") ||
-  /\.(localhost|local|internal|lan|home|test|invalid)$/.test(hostname);
+const isPrivate = (url: URL): boolean => {
+  // A dot at the end changes nothing but the look of a name.
+  const name = url.hostname.replace(/\.$/, "");
+  return (
+    isIP(name.replace(/^\[|\]$/g, "")) !== 0 ||
+    !name.includes(".") ||
+    /\.(localhost|local|internal|lan|home|test|invalid)$/.test(name)
+  );
+};
 
 const isReachable = (url: URL | null, local: boolean): boolean => {
   if (!url || url.username !== "" || url.password !== "") return false;
@@ -197,8 +206,7 @@ function* crossFaults(env: Readonly<Record<string, string>>, local: boolean): Ge
     return local && url !== null && isLoopback(url);
   };
   if (env.LOCAL_SERVICES !== undefined && env.LOCAL_SERVICES !== "allowed") yield "LOCAL_SERVICES is not `allowed`";
-  if (env.LOCAL_SERVICES !== undefined && env.WEBSITE_SITE_NAME !== undefined)
-    yield "LOCAL_SERVICES is not allowed in Azure";
+  if (env.LOCAL_SERVICES !== undefined && runsInAzure(env)) yield "LOCAL_SERVICES is not allowed in Azure";
   if (env.NODE_TLS_REJECT_UNAUTHORIZED === "0") yield "NODE_TLS_REJECT_UNAUTHORIZED switches verification off";
   if (env.NODE_EXTRA_CA_CERTS !== undefined && !local) yield "NODE_EXTRA_CA_CERTS is for local services only";
   for (const name of Object.keys(env))

@@ -41,14 +41,25 @@ export const problems = {
   "person-not-found": { kind: "not-found", title: "There is no such person." },
   "group-not-found": { kind: "not-found", title: "There is no such group." },
   "run-not-found": { kind: "not-found", title: "There is no such run." },
+  "consumer-not-found": { kind: "not-found", title: "There is no such consumer of the change feed." },
   "route-not-found": { kind: "not-found", title: "There is nothing at this address." },
   "method-not-allowed": { kind: "method-not-allowed", title: "This address does not answer to that method." },
   "name-taken": { kind: "conflict", title: "Another data connection of this workspace has that name." },
   "state-conflict": { kind: "conflict", title: "The connection is not in a state that allows this." },
   "run-in-progress": { kind: "conflict", title: "A run is already asked for or under way." },
+  "plan-not-waiting": {
+    kind: "conflict",
+    title: "No plan with this hash is waiting for approval.",
+    advice: "Read the run again.",
+  },
   "product-user-taken": {
     kind: "conflict",
     title: "Another person of this connection is linked to that product user.",
+  },
+  "too-many-consumers": {
+    kind: "conflict",
+    title: "The change feed has as many consumers as it may have.",
+    advice: "Remove one that is no longer needed.",
   },
   "changed-meanwhile": {
     kind: "conflict",
@@ -122,6 +133,11 @@ export const problems = {
     kind: "not-consented",
     title: "A policy of the organisation blocks the application.",
     advice: "Ask the organisation's IT to allow it.",
+  },
+  "plan-lost": {
+    kind: "upstream-unavailable",
+    title: "Staged parts of the plan are gone.",
+    advice: "The next run makes a new plan from the same links.",
   },
   "graph-throttled": { kind: "throttled", title: "Microsoft Graph asks to wait." },
   "graph-unavailable": { kind: "upstream-unavailable", title: "Microsoft Graph did not answer usefully." },

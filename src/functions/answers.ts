@@ -40,11 +40,14 @@ export const ConnectionAnswer = z.strictObject({
     })
     .nullable(),
   nextSyncAt: instant.nullable(),
+  approval: z.strictObject({ run: z.string(), planHash: z.string(), waitsUntil: instant }).nullable(),
   size: z.strictObject({ bytes: z.int(), state: z.enum(["ok", "near-limit", "full"]) }),
   createdAt: instant,
   closesAt: instant.nullable(),
   etag: z.string(),
 });
+
+export const ConnectionDetails = ConnectionAnswer.extend({ deadConsumers: z.int() });
 
 export const UpdatedConnection = ConnectionAnswer.extend({
   notices: z.array(

@@ -13,6 +13,7 @@ import type { PermissionText } from "../core/consent/permissions.ts";
 import type { Visitor } from "../core/consent/sign-in.ts";
 import { AppError, type ErrorKind, problems } from "../core/errors.ts";
 import { cookieOf, type Html, html, page, seeOther, wrongVerb } from "./edge/page.ts";
+import { asAppError, logProblem } from "./edge/problem.ts";
 
 export interface ConnectCases {
   showConnect(ticket: string, cookie: string | undefined): Promise<ConnectPage>;
@@ -126,15 +127,9 @@ const permissionItem = ({ wording, value, type }: PermissionText): Html =>
 const statuses: Partial<Record<ErrorKind, number>> = { gone: 410, "upstream-unavailable": 503, throttled: 503 };
 
 const problemPage = (error: unknown, context: InvocationContext): HttpResponseInit => {
-  const known = error instanceof AppError ? error : new AppError("unexpected");
+  const known = asAppError(error);
   const status = statuses[known.kind] ?? 500;
-  if (status !== 410) context.error(`connect: ${known.code}`, placesOf(error));
+  logProblem(context, "connect", known, { correlationId: context.invocationId });
   const body = html`<p>${known.advice ?? "Please try again later."}</p><p><small>Reference: ${context.invocationId}</small></p>`;
   return page({ status, title: problems[known.code].title, body });
 };
-
-/** Where it happened. Messages of foreign errors may quote what they were given, so they are left out. */
-const placesOf = (error: unknown): string =>
-  error instanceof Error
-    ? [error.name, ...(error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line))].join("\n")
-    : "";

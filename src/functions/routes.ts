@@ -9,14 +9,18 @@ import { Settings } from "../core/connections/settings.ts";
 import { UpdateConnection } from "../core/connections/update.ts";
 import { CompleteConsent } from "../core/consent/complete.ts";
 import { StartConsent } from "../core/consent/start.ts";
+import { AcknowledgeChanges, ConsumerView } from "../core/feed/consumers.ts";
 import { ChangesPage } from "../core/views/changes.ts";
 import { GroupDetails, GroupView, MemberView } from "../core/views/groups.ts";
-import { LinkProductUser } from "../core/views/link-product-user.ts";
-import { PersonDetails, PersonStateName, PersonView } from "../core/views/people.ts";
-import { RequestRun, RunView } from "../core/views/runs.ts";
+import { LinkProductUser, PersonLink } from "../core/views/link-product-user.ts";
+import { LinkOutcome, LinkProductUsers } from "../core/views/link-product-users.ts";
+import { Match, MatchProductUsers } from "../core/views/match-product-users.ts";
+import { LinkStateName, PersonDetails, PersonStateName, PersonView } from "../core/views/people.ts";
+import { ApprovePlan, RequestRun, RunView } from "../core/views/runs.ts";
 import { SnapshotPage } from "../core/views/snapshot.ts";
 import {
   ConnectionAnswer,
+  ConnectionDetails,
   ConsentAnswer,
   listOf,
   PermissionsAnswer,
@@ -60,7 +64,7 @@ export const routes = {
     query: Paged,
     paged: true,
     status: 200,
-    answer: listOf(ConnectionAnswer),
+    answer: listOf(ConnectionDetails),
   },
   "connections.read": {
     method: "GET",
@@ -69,7 +73,7 @@ export const routes = {
     permission: "integration:read",
     personal: false,
     status: 200,
-    answer: ConnectionAnswer,
+    answer: ConnectionDetails,
   },
   "connections.update": {
     method: "PATCH",
@@ -171,10 +175,20 @@ export const routes = {
     location: `${one}/runs/{id}`,
     answer: RunView,
   },
+  "runs.approve": {
+    method: "POST",
+    path: `${one}/runs/{run}/approve`,
+    summary: "Lets the plan with this hash go on that the guard has stopped.",
+    permission: "integration:approve",
+    personal: false,
+    body: ApprovePlan,
+    status: 202,
+    answer: RunView,
+  },
   "runs.cancel": {
     method: "POST",
     path: `${one}/runs/{run}/cancel`,
-    summary: "Ends a run that has not ended; what it has applied stays.",
+    summary: "Ends a run that has not ended, or rejects a plan that waits; what was applied stays.",
     permission: "integration:setup",
     personal: false,
     status: 200,
@@ -203,10 +217,10 @@ export const routes = {
   "people.list": {
     method: "GET",
     path: `${one}/people`,
-    summary: "People who are synchronised, or those of another state.",
+    summary: "People who are synchronised, or those of another state; all, or those with (or without) a product user.",
     permission: "directory:read",
     personal: true,
-    query: z.strictObject({ ...page, state: PersonStateName.optional() }),
+    query: z.strictObject({ ...page, state: PersonStateName.optional(), link: LinkStateName.optional() }),
     paged: true,
     status: 200,
     answer: listOf(PersonView),
@@ -229,7 +243,27 @@ export const routes = {
     body: LinkProductUser,
     ifMatch: "optional",
     status: 200,
-    answer: PersonDetails,
+    answer: PersonLink,
+  },
+  "product-users.link": {
+    method: "POST",
+    path: `${one}/product-users`,
+    summary: "Links up to 200 people to users of the product, or ends their links; each has its own outcome.",
+    permission: "integration:sync",
+    personal: true,
+    body: LinkProductUsers,
+    status: 200,
+    answer: z.strictObject({ items: z.array(LinkOutcome) }),
+  },
+  "product-users.match": {
+    method: "POST",
+    path: `${one}/product-users/match`,
+    summary: "Who up to 200 users of the product might be, by address. A hint, no proof: nothing is linked.",
+    permission: "directory:read",
+    personal: true,
+    body: MatchProductUsers,
+    status: 200,
+    answer: z.strictObject({ items: z.array(Match) }),
   },
   "groups.list": {
     method: "GET",
@@ -276,6 +310,34 @@ export const routes = {
     status: 200,
     answer: ChangesPage,
   },
+  "changes.acknowledge": {
+    method: "POST",
+    path: `${one}/changes/ack`,
+    summary: "A named consumer has applied every change up to this sequence.",
+    permission: "directory:read",
+    personal: false,
+    body: AcknowledgeChanges,
+    status: 200,
+    answer: ConsumerView,
+  },
+  "changes.consumers": {
+    method: "GET",
+    path: `${one}/changes/consumers`,
+    summary: "Who follows the changes, how far, and who has stopped.",
+    permission: "integration:read",
+    personal: false,
+    status: 200,
+    answer: z.strictObject({ items: z.array(ConsumerView) }),
+  },
+  "changes.forget": {
+    method: "DELETE",
+    path: `${one}/changes/consumers/{consumer}`,
+    summary: "Removes a consumer that is no longer needed.",
+    permission: "integration:setup",
+    personal: false,
+    status: 200,
+    answer: ConsumerView,
+  },
   "snapshot.read": {
     method: "GET",
     path: `${one}/snapshot`,
@@ -286,6 +348,15 @@ export const routes = {
     paged: true,
     status: 200,
     answer: SnapshotPage,
+  },
+  "events.read": {
+    method: "GET",
+    path: "api/v1/events.json",
+    summary: "The form of every event of the change feed, as JSON Schema.",
+    permission: null,
+    personal: false,
+    status: 200,
+    answer: z.record(z.string(), z.unknown()),
   },
   "openapi.read": {
     method: "GET",

@@ -1,5 +1,11 @@
-/** Everything below the API's address that is no route. Its name sorts behind the names of the routes, which are tried in that order. */
+/**
+ * What is no route below the addresses of the API and of our pages; the rest is the host's. Names sort behind those of the routes,
+ * which are tried in that order.
+ */
 import { notFound } from "./edge/http.ts";
 import type { HttpFunction } from "./register.ts";
 
-export const unknownFunctions: HttpFunction[] = [{ name: "unknown", route: "api/{*rest}", handler: notFound }];
+export const unknownFunctions: HttpFunction[] = [
+  { name: "unknown", route: "api/{*rest}", handler: notFound },
+  { name: "unknown-page", route: "connect/{*rest}", handler: notFound },
+];

@@ -89,6 +89,7 @@ export const runDoc = (connectionId: string, runId: string): RunDoc => ({
   counts: noCounts,
   warnings: [],
   planHash: null,
+  guard: [],
   requestedAt: "2026-01-01T00:00:00.000Z",
   startedAt: null,
   endedAt: null,

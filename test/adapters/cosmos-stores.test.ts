@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { accessStore } from "../../src/adapters/cosmos/access-store.ts";
 import { connectionIndex } from "../../src/adapters/cosmos/connection-index.ts";
+import { consumerStore } from "../../src/adapters/cosmos/consumer-store.ts";
 import { handshakeStore } from "../../src/adapters/cosmos/handshake-store.ts";
 import { sharedStore } from "../../src/adapters/cosmos/shared-store.ts";
 import { workStore } from "../../src/adapters/cosmos/work-store.ts";
@@ -82,6 +83,48 @@ describe("the connection index", () => {
     strike(answerLost());
     await index().remove("w5", row.id);
     expect(await index().list("w5", { limit: 10 })).toEqual([]);
+  });
+});
+
+describe("the consumer store", () => {
+  const consumers = () => consumerStore(database.cosmos.state);
+
+  test("keeps a connection's consumers apart from another's, in the order of their names", async () => {
+    const [one, other] = [newId(), newId()];
+    await consumers().put(one, { name: "b", sequence: 2, seenAt: 20 }, null);
+    await consumers().put(one, { name: "a", sequence: 1, seenAt: 10 }, null);
+    await consumers().put(other, { name: "a", sequence: 9, seenAt: 90 }, null);
+    expect(await consumers().list(one)).toEqual([
+      { name: "a", sequence: 1, seenAt: 10 },
+      { name: "b", sequence: 2, seenAt: 20 },
+    ]);
+    await consumers().remove(one, "a");
+    await consumers().remove(one, "a");
+    expect(await consumers().read(one, "a")).toBeNull();
+    expect(await consumers().read(other, "a")).toMatchObject({ sequence: 9 });
+  });
+
+  test("lets one of two writers pass", async () => {
+    const connection = newId();
+    const row = { name: "crm", sequence: 1, seenAt: 10 };
+    expect(await consumers().put(connection, row, null)).toBe(true);
+    expect(await consumers().put(connection, row, null)).toBe(false);
+    const etag = (await consumers().read(connection, "crm"))?._etag ?? "";
+    expect(await consumers().put(connection, { ...row, sequence: 2 }, etag)).toBe(true);
+    expect(await consumers().put(connection, { ...row, sequence: 3 }, etag)).toBe(false);
+    await consumers().remove(connection, "crm");
+    expect(await consumers().put(connection, row, etag)).toBe(false);
+    expect(await consumers().list(connection)).toEqual([]);
+  });
+
+  test("writes on when an answer was lost", async () => {
+    const connection = newId();
+    strike(answerLost());
+    await consumers().put(connection, { name: "crm", sequence: 1, seenAt: 10 }, null);
+    expect(await consumers().read(connection, "crm")).toMatchObject({ sequence: 1 });
+    strike(answerLost());
+    await consumers().remove(connection, "crm");
+    expect(await consumers().list(connection)).toEqual([]);
   });
 });
 

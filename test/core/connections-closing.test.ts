@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { graceMilliseconds, marginMilliseconds } from "../../src/core/connections/close.ts";
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import { commit } from "../../src/core/store/commit.ts";
 import { type GroupDoc, ids, type Stored } from "../../src/core/store/documents.ts";
 import { creates, personDoc, runDoc, sealedText, shardDoc } from "../adapters/cosmos-fixture.ts";
@@ -104,7 +105,12 @@ describe("deleting a connection", () => {
     const { etag } = await stage.cases.readSettings(caller(), id);
     expect(
       await codeOf(
-        stage.cases.changeSettings(caller(), id, etag, { automatic: true, intervalMinutes: 5, paused: false }),
+        stage.cases.changeSettings(caller(), id, etag, {
+          ...defaultSettings,
+          automatic: true,
+          intervalMinutes: 5,
+          paused: false,
+        }),
       ),
     ).toBe("state-conflict");
     expect(await codeOf(stage.cases.update(caller(), id, view.etag, { displayName: newName() }))).toBe(
@@ -167,6 +173,8 @@ describe("when its time has come", () => {
     const neighbour = await connected(stage, caller("staying"), newName());
     await fill(view.id);
     await fill(neighbour.id);
+    const { consumers } = stage.needs;
+    for (const { id } of [view, neighbour]) await consumers.put(id, { name: "crm", sequence: 1, seenAt: 1 }, null);
     const before = (await stored(neighbour.id)).length;
     stage.ambient.advance(graceMilliseconds + marginMilliseconds);
     expect(await stage.cases.finishClosing(await connectionOf(view.id), await claim(view.id))).toBe("closed");
@@ -188,6 +196,8 @@ describe("when its time has come", () => {
     expect(receipts).toContainEqual(
       expect.objectContaining({ what: "connection-deleted", route: "connections.closed", connectionId: view.id }),
     );
+    expect(await consumers.list(view.id)).toEqual([]);
+    expect(await consumers.list(neighbour.id)).toHaveLength(1);
     expect((await stored(neighbour.id)).length).toBe(before);
     expect((await stage.cases.read(caller("staying"), neighbour.id)).state).toBe("active");
   });

@@ -4,6 +4,7 @@ import { monotonicFactory } from "ulid";
 import { accessStore } from "../../src/adapters/cosmos/access-store.ts";
 import { type CosmosHandles, openCosmos } from "../../src/adapters/cosmos/client.ts";
 import { connectionIndex } from "../../src/adapters/cosmos/connection-index.ts";
+import { consumerStore } from "../../src/adapters/cosmos/consumer-store.ts";
 import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "../../src/adapters/cosmos/handshake-store.ts";
 import { makeAccessLog } from "../../src/core/audit/access-log.ts";
@@ -148,6 +149,7 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
     ambient,
     store,
     index,
+    consumers: consumerStore(cosmos.state),
     handshakes,
     secrets,
     keys,

@@ -4,6 +4,7 @@ import { scheduleAfter } from "../../src/core/connections/change-settings.ts";
 import { CreateConnection, createConnection } from "../../src/core/connections/create.ts";
 import { DisplayName } from "../../src/core/connections/name.ts";
 import type { Settings } from "../../src/core/connections/settings.ts";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import { UpdateConnection } from "../../src/core/connections/update.ts";
 import { nextDue } from "../../src/core/directory/schedule.ts";
 import { AppError } from "../../src/core/errors.ts";
@@ -170,7 +171,12 @@ describe("another workspace's connection", () => {
         stage.cases.close(who, connectionId, { displayName }),
         stage.cases.restore(who, connectionId),
         stage.cases.readSettings(who, connectionId),
-        stage.cases.changeSettings(who, connectionId, '"1"', { automatic: false, intervalMinutes: 60, paused: true }),
+        stage.cases.changeSettings(who, connectionId, '"1"', {
+          ...defaultSettings,
+          automatic: false,
+          intervalMinutes: 60,
+          paused: true,
+        }),
         stage.cases.permissions(who, connectionId),
       ];
       expect(new Set(await Promise.all(attempts.map(codeOf)))).toEqual(new Set(["connection-not-found"]));
@@ -283,7 +289,7 @@ describe("changing name and access", () => {
 });
 
 describe("settings", () => {
-  const off: Settings = { automatic: false, intervalMinutes: 60, paused: false };
+  const off: Settings = { ...defaultSettings, automatic: false, intervalMinutes: 60, paused: false };
 
   test("need their own ETag, which a new name does not change", async () => {
     const { id, etag } = await stage.draft(caller(), newName());
@@ -305,6 +311,21 @@ describe("settings", () => {
     expect((await Promise.all(changes)).toSorted()).toEqual(["etag-mismatch", "none"]);
   });
 
+  test("send the guard to sleep for a week at most, and say so field by field", async () => {
+    const { id } = await stage.draft(caller(), newName());
+    const guard = (days: number) => ({
+      ...off.guard,
+      offUntil: new Date(stage.ambient.now() + days * 86_400_000).toISOString(),
+    });
+    const change = (days: number) =>
+      stage.cases.changeSettings(caller(), id, '"1"', { ...defaultSettings, guard: guard(days) });
+    expect(await codeOf(change(7.1))).toBe("invalid-request");
+    const { guard: asleep } = await change(6.9);
+    expect((await stage.log(id)).at(-1)).toMatchObject({
+      changes: [{ field: "guard.offUntil", before: null, after: asleep.offUntil }],
+    });
+  });
+
   test("leave a record of each field, before and after, and of who it was", async () => {
     const { id } = await stage.draft(caller(), newName());
     await stage.cases.changeSettings(caller(), id, '"1"', off);
@@ -324,7 +345,12 @@ describe("settings", () => {
   test("that change nothing write nothing", async () => {
     const { id } = await stage.draft(caller(), newName());
     const { _etag } = await headOf(id);
-    await stage.cases.changeSettings(caller(), id, '"1"', { automatic: true, intervalMinutes: 1440, paused: false });
+    await stage.cases.changeSettings(caller(), id, '"1"', {
+      ...defaultSettings,
+      automatic: true,
+      intervalMinutes: 1440,
+      paused: false,
+    });
     expect((await headOf(id))._etag).toBe(_etag);
   });
 
@@ -352,7 +378,7 @@ describe("settings", () => {
   });
 
   const now = 1_800_000_000_000;
-  const on: Settings = { automatic: true, intervalMinutes: 60, paused: false };
+  const on: Settings = { ...defaultSettings, automatic: true, intervalMinutes: 60, paused: false };
   const requested = { runId: "r", mode: "full" as const, cause: "manual" as const, at: now - 1 };
   const later = nextDue("c", on, now);
   test.each<[string, Settings, Settings, typeof requested | null, { dueAt: number | null; wakeAt: number | null }]>([
@@ -372,6 +398,15 @@ describe("settings", () => {
       { dueAt: later, wakeAt: now },
     ],
   ])("%s", (_what, before, after, asked, expected) => {
-    expect(scheduleAfter({ connectionId: "c", run: null, requested: asked }, before, after, now)).toEqual(expected);
+    const head = { connectionId: "c", run: null, requested: asked, dueAt: null };
+    expect(scheduleAfter(head, before, after, now)).toEqual(expected);
+  });
+
+  test("a run that another setting makes void is due again at once, also one that has written nothing yet", () => {
+    const head = { connectionId: "c", run: null, requested: null, dueAt: now - 5 };
+    const another = { ...on, intervalMinutes: 30 };
+    expect(scheduleAfter(head, on, another, now)).toEqual({ dueAt: now, wakeAt: now });
+    expect(scheduleAfter(head, on, off, now)).toEqual({ dueAt: null, wakeAt: null });
+    expect(scheduleAfter({ ...head, dueAt: now + 5 }, on, on, now)).toEqual({ dueAt: later, wakeAt: later });
   });
 });

@@ -155,7 +155,7 @@ describe("the page", () => {
     expect(status).toBe(500);
     expect(body).toContain("invocation-1");
     expect(body + logged.join()).not.toContain("secret detail");
-    expect(logged.join()).toMatch(/unexpected.*TypeError[\s\S]* at /);
+    expect(logged.join()).toMatch(/"code":"unexpected".*"TypeError","at /);
   });
 });
 

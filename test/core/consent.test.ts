@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import { hashOf } from "../../src/core/consent/handshakes.ts";
 import { AppError } from "../../src/core/errors.ts";
 import {
@@ -98,7 +99,12 @@ describe("the whole way", () => {
   test("does not start a sync when the schedule is off", async () => {
     const { id } = await draft();
     const { etag } = await stage.cases.readSettings(caller(), id);
-    await stage.cases.changeSettings(caller(), id, etag, { automatic: false, intervalMinutes: 60, paused: false });
+    await stage.cases.changeSettings(caller(), id, etag, {
+      ...defaultSettings,
+      automatic: false,
+      intervalMinutes: 60,
+      paused: false,
+    });
     const view = await stage.cases.complete(caller(), id, { code: codeIn(await approve(stage, id)) });
     expect(view).toMatchObject({ state: "active", nextSyncAt: null });
     expect(stage.hinted).toEqual([]);

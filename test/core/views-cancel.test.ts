@@ -71,11 +71,16 @@ describe("a run that is cancelled", () => {
     await stage.settleOnce(connectionId);
     stage.needs = healthy;
     expect((await scene.head()).run?.id).toBe(run);
+    const staged = async () => {
+      const query = stage.handles.work.items.query("SELECT c.id FROM c", { partitionKey: run });
+      return (await query.fetchAll()).resources;
+    };
+    expect(await staged()).not.toEqual([]);
     expect(await codeOf(ask())).toBe("run-in-progress");
     await cancel(run);
     await stage.settle(connectionId);
     expect((await scene.head()).run).toBeNull();
-    expect(await stage.needs.work.get(run, "seen:groups:0")).toBeNull();
+    expect(await staged()).toEqual([]);
     const { id: next } = await ask();
     await stage.settle(connectionId);
     expect(await views.readRun(ada, connectionId, next)).toMatchObject({ outcome: "nothing" });

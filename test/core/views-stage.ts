@@ -1,12 +1,21 @@
 /** A small tenant that was synchronised once, and every view on it; time and other people's commits are in the test's hands. */
 import { randomUUID } from "node:crypto";
+import { consumerStore } from "../../src/adapters/cosmos/consumer-store.ts";
 import type { Caller, ConnectionContext, Permission } from "../../src/core/context.ts";
 import { personId } from "../../src/core/crypto/key-ring.ts";
 import { isAppError } from "../../src/core/errors.ts";
+import {
+  acknowledgeChanges,
+  type ConsumerNeeds,
+  listConsumers,
+  removeConsumer,
+} from "../../src/core/feed/consumers.ts";
 import { type DirectoryDoc, type Head, ids, type Stored } from "../../src/core/store/documents.ts";
 import { type ChangesNeeds, readChanges } from "../../src/core/views/changes.ts";
 import { listGroups, listMembers, readGroup } from "../../src/core/views/groups.ts";
 import { linkProductUser } from "../../src/core/views/link-product-user.ts";
+import { linkProductUsers } from "../../src/core/views/link-product-users.ts";
+import { matchProductUsers } from "../../src/core/views/match-product-users.ts";
 import { listPeople, readPerson } from "../../src/core/views/people.ts";
 import { cancelRun, listRuns, readRun, requestRun } from "../../src/core/views/runs.ts";
 import { readSnapshot } from "../../src/core/views/snapshot.ts";
@@ -43,7 +52,7 @@ export interface Scene {
   head(): Promise<Stored<Head>>;
   /** Writes documents past everything else, as a fault or an older version would have left them. */
   put(...docs: DirectoryDoc[]): Promise<void>;
-  needs: ChangesNeeds & { hints: Stage["needs"]["hints"] };
+  needs: ChangesNeeds & ConsumerNeeds & { hints: Stage["needs"]["hints"] };
   views: ReturnType<typeof viewsOf>;
 }
 
@@ -51,6 +60,8 @@ const viewsOf = (needs: Scene["needs"]) => ({
   listPeople: listPeople(needs),
   readPerson: readPerson(needs),
   linkProductUser: linkProductUser(needs),
+  linkProductUsers: linkProductUsers(needs),
+  matchProductUsers: matchProductUsers(needs),
   listGroups: listGroups(needs),
   readGroup: readGroup(needs),
   listMembers: listMembers(needs),
@@ -59,6 +70,9 @@ const viewsOf = (needs: Scene["needs"]) => ({
   readRun: readRun(needs),
   cancelRun: cancelRun(needs),
   readChanges: readChanges(needs),
+  acknowledgeChanges: acknowledgeChanges(needs),
+  listConsumers: listConsumers(needs),
+  removeConsumer: removeConsumer(needs),
   readSnapshot: readSnapshot(needs),
 });
 
@@ -112,6 +126,7 @@ export const openScene = async (): Promise<Scene> => {
     store,
     keys: { ring: () => Promise.resolve(context.ring) },
     hints: stage.needs.hints,
+    consumers: consumerStore(stage.handles.state),
     wait: (milliseconds) => Promise.resolve(ambient.advance(milliseconds)),
   };
   const head: Scene["head"] = async () => {

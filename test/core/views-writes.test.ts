@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { changeSettings } from "../../src/core/connections/change-settings.ts";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
 import { AppError } from "../../src/core/errors.ts";
 import { ids } from "../../src/core/store/documents.ts";
@@ -93,7 +94,8 @@ describe("a person link", () => {
         },
       },
     });
-    const linked = await racing(ada, connectionId, id(people.chief), undefined, { productUserId: "p-2" });
+    await racing(ada, connectionId, id(people.chief), undefined, { productUserId: "p-2" });
+    const linked = await scene.views.readPerson(ada, connectionId, id(people.chief));
     expect(linked).toMatchObject({ productUserId: "p-2", attributes: { jobTitle: "Chief" } });
     expect(await replay(stage.store, context)).toEqual(await held(stage.store, context));
   });
@@ -119,7 +121,7 @@ describe("a run that is asked for", () => {
   test("does not slip past a pause that comes in between", async () => {
     const { connectionId, needs, stage } = scene;
     const doc = await stage.store.read(connectionId, "connection", ids.connection);
-    const settings = { automatic: false, intervalMinutes: 60, paused: true };
+    const settings = { ...defaultSettings, automatic: false, intervalMinutes: 60, paused: true };
     let paused = false;
     const racing = requestRun({
       ...needs,

@@ -139,6 +139,11 @@ describe("a connection that is being deleted, or is another workspace's", () => 
       views.readSnapshot(who, connectionId, { limit: 1 }),
       views.requestRun(who, connectionId, { mode: "full" }),
       views.linkProductUser(who, connectionId, id(people.clerk), undefined, { productUserId: "p" }),
+      views.linkProductUsers(who, connectionId, { items: [{ person: id(people.clerk), productUserId: "p" }] }),
+      views.matchProductUsers(who, connectionId, { candidates: [{ productUserId: "p", mail: "clerk@t1.example" }] }),
+      views.acknowledgeChanges(who, connectionId, { consumer: "crm", sequence: 0 }),
+      views.listConsumers(who, connectionId),
+      views.removeConsumer(who, connectionId, "crm"),
     ];
     const codes = async (who: typeof ada) => new Set(await Promise.all(reads(who).map(codeOf)));
     expect(await codes({ ...ada, workspaceId: "w2" })).toEqual(new Set(["connection-not-found"]));

@@ -22,8 +22,12 @@ const bodies: Partial<Record<RouteName, object>> = {
   "consent.start": { tier: "read", returnUrl: "https://app.product.example/" },
   "consent.complete": { code: "c" },
   "settings.change": { automatic: false, intervalMinutes: 60, paused: false },
+  "runs.approve": { planHash: "0".repeat(64) },
   "runs.request": { mode: "full" },
   "people.link": { productUserId: "p-1" },
+  "product-users.link": { items: [{ person: "a".repeat(22), productUserId: "p-1" }] },
+  "product-users.match": { candidates: [{ productUserId: "p-1", mail: "ada@contoso.example" }] },
+  "changes.acknowledge": { consumer: "crm", sequence: 0 },
 };
 
 const pathOf = ({ path }: Route, id = connection): string =>
@@ -31,7 +35,8 @@ const pathOf = ({ path }: Route, id = connection): string =>
     .replace("{connection}", id)
     .replace("{person}", "a".repeat(22))
     .replace("{group}", "11111111-2222-4333-8444-555555555555")
-    .replace("{run}", "0".repeat(26))}`;
+    .replace("{run}", "0".repeat(26))
+    .replace("{consumer}", "crm")}`;
 
 const requestOf = (name: RouteName): Call => (bodies[name] ? { body: bodies[name] } : {});
 
@@ -40,8 +45,9 @@ const guarded = table.filter(({ route }) => route.permission !== null);
 const ofConnection = guarded.filter(({ route }) => route.path.includes("{connection}"));
 
 describe("every route of the table", () => {
-  test("but the API's description needs a token", () => {
-    expect(table.filter(({ route }) => route.permission === null).map(({ name }) => name)).toEqual(["openapi.read"]);
+  test("but the descriptions of the API and its events needs a token", () => {
+    const open = table.filter(({ route }) => route.permission === null).map(({ name }) => name);
+    expect(open).toEqual(["events.read", "openapi.read"]);
   });
 
   test("is reached at its address, in the order of function names in which the host looks", () => {

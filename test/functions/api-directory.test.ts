@@ -191,6 +191,69 @@ describe("what a product does with a connection", () => {
     expect((await link(two?.id, "user-1")).body.productUserId).toBe("user-1");
   });
 
+  test("matches and links many people, and sees who is left", async () => {
+    const [, , three, four] = await pages(`${base}/people`, { limit: "200" });
+    const attributes = z.object({ userPrincipalName: z.string() });
+    const userPrincipalName = attributes.parse(three?.attributes).userPrincipalName.toUpperCase();
+    const candidates = [{ productUserId: "user-3", userPrincipalName }];
+    expect((await good("POST", `${base}/product-users/match`, { body: { candidates } })).items).toMatchObject([
+      { productUserId: "user-3", result: "one", proof: false, persons: [{ id: three?.id, isLinked: false }] },
+    ]);
+    const items = [
+      { person: three?.id, productUserId: "user-3" },
+      { person: four?.id, productUserId: "user-4" },
+      { person: "a".repeat(22), productUserId: "user-5" },
+    ];
+    expect((await good("POST", `${base}/product-users`, { body: { items } })).items).toMatchObject([
+      { outcome: "linked", code: null },
+      { outcome: "linked", code: null },
+      { outcome: "refused", code: "person-not-found" },
+    ]);
+    expect((await recorded()).at(-1)).toMatchObject({ what: "read", route: "product-users.link", count: 3 });
+    const linked = (await pages(`${base}/people`, { link: "linked" })).map((person) => person.id);
+    const unmatched = (await pages(`${base}/people`, { link: "unmatched", limit: "9" })).map((person) => person.id);
+    expect(linked).toEqual(expect.arrayContaining([three?.id, four?.id]));
+    expect(new Set([...linked, ...unmatched]).size).toBe((await pages(`${base}/people`)).length);
+    expect(linked.filter((person) => unmatched.includes(person))).toEqual([]);
+    expect((await api.call("GET", `${base}/people`, { query: { link: "maybe" } })).status).toBe(400);
+    const twice = { items: [items[0], { ...items[0], productUserId: null }] };
+    expect((await api.call("POST", `${base}/product-users`, { body: twice })).body).toMatchObject({
+      code: "invalid-request",
+      field: "items",
+    });
+  });
+
+  test("follows the changes under a name, and is seen to", async () => {
+    const { sequence } = await good("GET", `${base}/changes`, { query: { limit: "1" } });
+    const acknowledge = (number: unknown) =>
+      api.call("POST", `${base}/changes/ack`, { body: { consumer: "crm.eu", sequence: number } });
+    expect((await acknowledge(Number(sequence) + 1)).body).toMatchObject({
+      code: "invalid-request",
+      field: "sequence",
+    });
+    expect((await acknowledge(-1)).status).toBe(400);
+    expect((await acknowledge(1)).body).toMatchObject({ name: "crm.eu", lag: Number(sequence) - 1, state: "behind" });
+    expect(await good("POST", `${base}/changes/ack`, { body: { consumer: "crm.eu", sequence } })).toMatchObject({
+      sequence,
+      lag: 0,
+      state: "live",
+    });
+    expect((await good("GET", `${base}/changes/consumers`)).items).toMatchObject([{ name: "crm.eu", sequence }]);
+    expect(await good("GET", base)).toMatchObject({ deadConsumers: 0 });
+    expect(await good("DELETE", `${base}/changes/consumers/crm.eu`)).toMatchObject({ name: "crm.eu" });
+    const again = await api.call("DELETE", `${base}/changes/consumers/crm.eu`);
+    expect([again.status, again.body.code]).toEqual([404, "consumer-not-found"]);
+  });
+
+  test("finds the form of every change it is told of in one public document", async () => {
+    const document = await good("GET", "/api/v1/events.json", { token: null });
+    const { $defs } = z.object({ $defs: z.record(z.string(), z.unknown()) }).parse(document);
+    const Typed = z.array(z.looseObject({ type: z.string(), version: z.literal(1) }));
+    const told = Typed.parse((await good("GET", `${base}/changes`, { query: { limit: "200" } })).items);
+    expect(told.filter(({ type }) => !Object.hasOwn($defs, type))).toEqual([]);
+    expect(told.some(({ type }) => type === "person.created")).toBe(true);
+  });
+
   test("tries the connection, and learns what is missing", async () => {
     const { findings } = await good("POST", `${base}/test`);
     expect(findings).toMatchObject(

@@ -13,7 +13,7 @@ import { graphResource } from "../../src/adapters/entra/registration.ts";
 import { graphClient } from "../../src/adapters/graph/client.ts";
 import { directorySource } from "../../src/adapters/graph/directory-source.ts";
 import type { Ambient } from "../../src/core/ambient.ts";
-import { defaultSettings } from "../../src/core/connections/settings.ts";
+import { defaultGuard, defaultSettings, type Settings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { keyRing, newRingContent } from "../../src/core/crypto/key-ring.ts";
 import { seal } from "../../src/core/crypto/seal.ts";
@@ -39,7 +39,8 @@ export interface Stage {
   hints: { hint: Hint; delaySeconds: number }[];
   clientId: string;
   tenant(options: { users: number; groups: number; seed: number }): string;
-  connect(tid: string): Promise<{ connectionId: string; context: ConnectionContext }>;
+  /** Manual and without the guard, unless told otherwise: random life takes away more than a guard lets pass. */
+  connect(tid: string, settings?: Partial<Settings>): Promise<{ connectionId: string; context: ConnectionContext }>;
   /** Asks for a run and works until the connection has nothing more to do; time is moved over waits. */
   sync(connectionId: string, mode?: RunMode): Promise<void>;
   settle(connectionId: string): Promise<void>;
@@ -47,6 +48,8 @@ export interface Stage {
   settleOnce(connectionId: string): Promise<void>;
   close(): Promise<void>;
 }
+
+const noGuard: Settings["guard"] = { ...defaultGuard, offUntil: "9999-01-01T00:00:00Z" };
 
 export const makeAmbient = (): Stage["ambient"] => {
   let offset = 0;
@@ -129,10 +132,10 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
       simulator.commands.grant.run({ tid, clientId });
       return tid;
     },
-    connect: async (tid) => {
+    connect: async (tid, chosen = {}) => {
       const connectionId = ambient.ulid();
       const ring = keyRing(newRingContent(ambient));
-      const settings = { ...defaultSettings, automatic: false };
+      const settings: Settings = { ...defaultSettings, automatic: false, guard: noGuard, ...chosen };
       const context: ConnectionContext = { connectionId, workspaceId: "w1", tid, ring, settings };
       contexts.set(connectionId, context);
       const off = { wanted: false, state: "off", missing: [] } as const;

@@ -2,7 +2,13 @@
 import type { Container, PatchOperation } from "@azure/cosmos";
 import { AppError } from "../../core/errors.ts";
 import { type DocOf, ids as documentIds, type Head, type Kind, type Stored } from "../../core/store/documents.ts";
-import { type DirectoryStore, UnknownOutcome, type Write, type WriteOutcome } from "../../core/store/ports.ts";
+import {
+  type DirectoryStore,
+  type LinkState,
+  UnknownOutcome,
+  type Write,
+  type WriteOutcome,
+} from "../../core/store/ports.ts";
 import {
   inList,
   readDocument,
@@ -18,6 +24,12 @@ import {
 /** Ids of one kind share a first letter and a colon, so a range of ids is a kind in id order. */
 const firstLetter = { person: "u", group: "g", members: "m", run: "r" } as const;
 
+/** Each is a look-up in an index of its own: of the empty link, and of the link's own index. */
+const linked: Record<LinkState, string> = {
+  linked: " AND IS_DEFINED(c.productUser.index)",
+  unmatched: " AND c.productUser = null",
+};
+
 /** Parameters in one IN list. */
 const idsPerQuery = 100;
 
@@ -31,24 +43,24 @@ export const directoryStore = (container: Container): DirectoryStore => ({
 
   load: async <K extends Kind>(connectionId: string, kind: K, ids: readonly string[]) => {
     const found = new Map<string, Stored<DocOf<K>>>();
-    for (const part of chunks(ids)) {
+    await eachChunk(ids, async (part) => {
       const { list, parameters } = inList(part);
       const docs = await rows<object>(container, connectionId, `SELECT * FROM c WHERE c.id IN (${list})`, parameters);
       for (const doc of docs.map((resource) => stored<DocOf<K>>(resource))) {
         if (doc.kind === kind) found.set(doc.id, doc);
       }
-    }
+    });
     return found;
   },
 
   personStates: async (connectionId, ids) => {
     const states = new Map<string, string>();
-    for (const part of chunks(ids)) {
+    await eachChunk(ids, async (part) => {
       const { list, parameters } = inList(part);
       const query = `SELECT c.id, c.kind, c.state FROM c WHERE c.id IN (${list})`;
       const people = await rows<{ id: string; kind: Kind; state: string }>(container, connectionId, query, parameters);
       for (const { id, kind, state } of people) if (kind === "person") states.set(id, state);
-    }
+    });
     return states;
   },
 
@@ -85,16 +97,22 @@ export const directoryStore = (container: Container): DirectoryStore => ({
   list: async <K extends keyof typeof firstLetter>(
     connectionId: string,
     kind: K,
-    { after, limit, state }: { after?: string; limit: number; state?: string },
+    { after, limit, state, link }: { after?: string; limit: number; state?: string; link?: LinkState },
   ) => {
     const { from, to, order } = idRange(kind, after);
     const docs = await rows<object>(
       container,
       connectionId,
-      `SELECT TOP ${count(limit)} * FROM c WHERE c.id > @from AND c.id < @to${state === undefined ? "" : " AND c.state = @state"} ORDER BY c.id ${order}`,
+      `SELECT TOP ${count(limit)} * FROM c WHERE c.id > @from AND c.id < @to${link === undefined ? "" : linked[link]}${state === undefined ? "" : " AND c.state = @state"} ORDER BY c.id ${order}`,
       { from, to, ...(state === undefined ? {} : { state }) },
     );
     return docs.map((resource) => stored<DocOf<K>>(resource));
+  },
+
+  peopleByIndex: async (connectionId, index, value, limit) => {
+    const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.${index} = @value AND c.state = @active`;
+    const docs = await rows<object>(container, connectionId, query, { value, active: "active" });
+    return docs.map((resource) => stored<DocOf<"person">>(resource));
   },
 
   listIds: async (connectionId, kind, { after, limit }) => {
@@ -109,6 +127,13 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.last > @after ORDER BY c.last ASC`;
     const docs = await rows<object>(container, connectionId, query, { after: wholeNumber(after) });
     return docs.map((resource) => stored<DocOf<"log">>(resource));
+  },
+
+  loggedAt: async (connectionId, after) => {
+    // Without the body, which may be large.
+    const query = "SELECT TOP 1 c.at FROM c WHERE c.last > @after ORDER BY c.last ASC";
+    const [first] = await rows<{ at: string }>(container, connectionId, query, { after: wholeNumber(after) });
+    return first?.at ?? null;
   },
 
   groupsOf: async (connectionId, personId) => {
@@ -167,11 +192,16 @@ const idRange = (
     : { from: after || first, to: beyond, order: "ASC" };
 };
 
-const chunks = (ids: readonly string[]): string[][] => {
+/** Queries that are under way at the same time. */
+const queriesAtOnce = 4;
+
+const eachChunk = async (ids: readonly string[], ask: (part: string[]) => Promise<void>): Promise<void> => {
   const distinct = [...new Set(ids)];
-  return Array.from({ length: Math.ceil(distinct.length / idsPerQuery) }, (_, index) =>
+  const chunks = Array.from({ length: Math.ceil(distinct.length / idsPerQuery) }, (_, index) =>
     distinct.slice(index * idsPerQuery, (index + 1) * idsPerQuery),
   );
+  for (let at = 0; at < chunks.length; at += queriesAtOnce)
+    await Promise.all(chunks.slice(at, at + queriesAtOnce).map(ask));
 };
 
 /** Numbers that stand in the text of a condition, which takes no parameters. */

@@ -33,17 +33,17 @@ const numbers: readonly (readonly [SignInProblem, readonly number[]])[] = [
 ];
 const byNumber = new Map(numbers.flatMap(([problem, list]) => list.map((number) => [number, problem] as const)));
 
-const byOAuthError: Readonly<Record<string, SignInProblem>> = {
-  invalid_client: "credential-rejected",
-  interaction_required: "policy-blocked",
-  temporarily_unavailable: "sign-in-unavailable",
-  server_error: "sign-in-unavailable",
-};
+const byOAuthError: ReadonlyMap<string, SignInProblem> = new Map([
+  ["invalid_client", "credential-rejected"],
+  ["interaction_required", "policy-blocked"],
+  ["temporarily_unavailable", "sign-in-unavailable"],
+  ["server_error", "sign-in-unavailable"],
+]);
 
 /** Null when neither is known. */
 export const meaning = (number: number | null, oauthError: string | null): SignInProblem | null =>
   (number === null ? undefined : byNumber.get(number)) ??
-  (oauthError === null ? undefined : byOAuthError[oauthError]) ??
+  (oauthError === null ? undefined : byOAuthError.get(oauthError)) ??
   null;
 
 /** Safe to log: the number, else the OAuth error when it looks like one. */

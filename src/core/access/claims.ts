@@ -57,7 +57,7 @@ export const isIdToken = (claims: Claims): boolean =>
 export const isMachineToken = (claims: Claims): boolean =>
   claims.gty === "client-credentials" ||
   claims.idtyp === "app" ||
-  (claims.sub !== undefined && (claims.sub === claims.client_id || claims.sub === claims.azp));
+  (claims.sub !== undefined && [claims.client_id, claims.azp, claims.cid].includes(claims.sub));
 
 const claimAt = (claims: Claims, name: string): unknown => {
   if (Object.hasOwn(claims, name)) return claims[name];

@@ -13,6 +13,8 @@ export type Operation =
   | "removed"
   | "changed"
   | "requested"
+  | "stopped"
+  | "approved"
   | "cancelled"
   | "ended";
 

@@ -3,12 +3,12 @@ import type { FieldChange } from "../audit/entries.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { nextDue, wakeAfter } from "../directory/schedule.ts";
-import { isAppError } from "../errors.ts";
+import { AppError, isAppError } from "../errors.ts";
 import type { ConnectionDoc, Head } from "../store/documents.ts";
 import type { HintQueue } from "../store/ports.ts";
 import { type ChangeNeeds, changeConnection, entryOf, requireMatch, requireOpen } from "./change.ts";
-import { openConnection } from "./open.ts";
-import { Settings } from "./settings.ts";
+import { directoryTenant, openConnection } from "./open.ts";
+import { longestGuardPauseMilliseconds, type Settings } from "./settings.ts";
 
 export interface SettingsView extends Settings {
   version: number;
@@ -33,9 +33,9 @@ export const changeSettings =
     const { doc, head } = await changeConnection(needs)(opened, (current) => {
       requireMatch(ifMatch, settingsView(current).etag);
       requireOpen(current);
+      if (input.guard.offUntil !== current.settings.guard.offUntil) requireShortPause(input, ambient.now());
       const changes = differences(current.settings, input);
       if (changes.length === 0) return null;
-      const scheduled = current.state === "active" || current.state === "needs-attention";
       return {
         doc: { ...current, settings: input, settingsVersion: current.settingsVersion + 1 },
         entries: [
@@ -44,7 +44,7 @@ export const changeSettings =
         advance: (before) => ({
           ...before,
           epoch: before.epoch + 1,
-          ...(scheduled ? scheduleAfter(before, current.settings, input, ambient.now()) : {}),
+          ...(directoryTenant(current) === null ? {} : scheduleAfter(before, current.settings, input, ambient.now())),
         }),
       };
     });
@@ -57,13 +57,15 @@ export const changeSettings =
  * as well, and when it ends the connection is due at once.
  */
 export const scheduleAfter = (
-  head: Pick<Head, "connectionId" | "run" | "requested">,
+  head: Pick<Head, "connectionId" | "run" | "requested" | "dueAt">,
   before: Settings,
   after: Settings,
   now: number,
 ): Pick<Head, "dueAt" | "wakeAt"> => {
   if (after.paused) return { dueAt: null, wakeAt: null };
-  const dueAt = after.automatic && before.paused ? now : nextDue(head.connectionId, after, now);
+  // A run that has written nothing yet is in nobody's head but its worker's: there only the time of its beginning tells of it.
+  const isVoided = head.run !== null || (head.dueAt !== null && head.dueAt <= now);
+  const dueAt = after.automatic && (before.paused || isVoided) ? now : nextDue(head.connectionId, after, now);
   return { dueAt, wakeAt: wakeAfter({ run: head.run, requested: head.requested, dueAt }, now) };
 };
 
@@ -85,7 +87,20 @@ const settingsView = ({ settings, settingsVersion }: ConnectionDoc): SettingsVie
   etag: `"${settingsVersion}"`,
 });
 
+/** Off for good is not offered: somebody would forget it. */
+const requireShortPause = ({ guard }: Settings, now: number): void => {
+  if (guard.offUntil !== null && Date.parse(guard.offUntil) > now + longestGuardPauseMilliseconds)
+    throw new AppError("invalid-request", { field: "guard.offUntil", detail: "At most seven days ahead." });
+};
+
 const differences = (before: Settings, after: Settings): FieldChange[] =>
-  Settings.keyof()
-    .options.filter((field) => before[field] !== after[field])
-    .map((field) => ({ field, before: before[field], after: after[field] }));
+  [...fieldsOf(after)].flatMap(([field, value]) => {
+    const earlier = fieldsOf(before).get(field) ?? null;
+    return earlier === value ? [] : [{ field, before: earlier, after: value }];
+  });
+
+const fieldsOf = ({ guard, ...plain }: Settings): Map<string, unknown> =>
+  new Map<string, unknown>([
+    ...Object.entries(plain),
+    ...Object.entries(guard).map(([name, value]): [string, unknown] => [`guard.${name}`, value]),
+  ]);

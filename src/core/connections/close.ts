@@ -8,8 +8,8 @@ import { AppError } from "../errors.ts";
 import type { ConnectionDoc, ConnectionState } from "../store/documents.ts";
 import { type ChangeNeeds, changeConnection, entryOf } from "./change.ts";
 import { DisplayName, openName } from "./name.ts";
-import { openConnection } from "./open.ts";
-import { tiers } from "./tiers.ts";
+import { directoryTenant, openConnection } from "./open.ts";
+import { isRedeemed, tiers } from "./tiers.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
 
 export const graceMilliseconds = 7 * 86_400_000;
@@ -72,10 +72,7 @@ export const restoreConnection =
       if (current.state !== "closing" || current.closesAt === null || Date.parse(current.closesAt) <= now)
         throw new AppError("state-conflict", { detail: "There is no deletion that could be undone." });
       const after: ConnectionDoc = { ...current, state: stateBeforeClosing(current), closesAt: null };
-      const resumes =
-        (after.state === "active" || after.state === "needs-attention") &&
-        !after.settings.paused &&
-        after.settings.automatic;
+      const resumes = directoryTenant(after) !== null && !after.settings.paused && after.settings.automatic;
       return {
         doc: after,
         entries: [
@@ -100,8 +97,7 @@ export const restoreConnection =
 const stateBeforeClosing = (doc: ConnectionDoc): ConnectionState => {
   if (doc.tid === null) return "draft";
   if (doc.attention !== null) return "needs-attention";
-  const redeemed = tiers.some((tier) => !["off", "consent-needed"].includes(doc.tiers[tier].state));
-  return redeemed ? "active" : "proven";
+  return tiers.some((tier) => isRedeemed(doc.tiers[tier])) ? "active" : "proven";
 };
 
 const states = (before: ConnectionDoc, after: ConnectionDoc) => [

@@ -8,7 +8,7 @@ import type { Keys } from "../crypto/keys.ts";
 import { AppError } from "../errors.ts";
 import { type Commit, commit, maxWritesPerCommit } from "../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Kind, type Stored } from "../store/documents.ts";
-import type { ConnectionIndex, DirectoryStore, Write } from "../store/ports.ts";
+import type { ConnectionIndex, ConsumerStore, DirectoryStore, Write } from "../store/ports.ts";
 import { marginMilliseconds } from "./close.ts";
 import { tiers } from "./tiers.ts";
 
@@ -16,6 +16,7 @@ export interface FinishClosingNeeds {
   ambient: Ambient;
   store: DirectoryStore;
   index: Pick<ConnectionIndex, "remove">;
+  consumers: Pick<ConsumerStore, "list" | "remove">;
   keys: Pick<Keys, "destroy">;
   access: AccessLog;
   leaseMilliseconds: number;
@@ -69,6 +70,7 @@ export const finishClosing =
       }
     }
 
+    for (const { name } of await needs.consumers.list(connectionId)) await needs.consumers.remove(connectionId, name);
     await index.remove(workspaceId, connectionId);
     await access.record(workspaceId, {
       what: "connection-deleted",

@@ -7,8 +7,15 @@ import type { PlatformKeys } from "../crypto/platform-key.ts";
 import { open, type Place, type Sealed, seal } from "../crypto/seal.ts";
 import { type ConnectionDoc, ids } from "../store/documents.ts";
 
-/** Control characters and overrides of the writing direction would let a name pretend to be something else on our pages. */
-const deceiving = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+/**
+ * Control characters, overrides of the writing direction and what takes no room would let a name pretend to be another one on our
+ * pages. Joiners and variation selectors stay: several scripts and most emoji need them.
+ */
+const deceiving = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|(?![\u200c\u200d\p{VS}])\p{DI}/u;
+const unseen = /\p{DI}/gu;
+
+/** Somebody else's text, as it may stand on our pages. */
+export const plainly = (text: string): string => text.replaceAll(new RegExp(deceiving, "gu"), "\ufffd");
 
 export const DisplayName = z
   .string()
@@ -16,7 +23,10 @@ export const DisplayName = z
   .min(1)
   .max(100)
   .normalize("NFC")
-  .refine((name) => !deceiving.test(name), "contains characters that cannot be seen");
+  .refine(
+    (name) => !deceiving.test(name) && name.replace(unseen, "").trim() !== "",
+    "contains characters that cannot be seen",
+  );
 
 const namePlace = (connectionId: string): Place => ({
   container: "directory",
@@ -32,12 +42,12 @@ export const openName = (ring: KeyRing, doc: Pick<ConnectionDoc, "connectionId" 
   open(ring.sealing, namePlace(doc.connectionId), doc.displayName);
 
 /**
- * What the index compares: equal for names that differ only in case, width or spacing. It names the generation of the platform
+ * What the index compares: equal for names that differ only in case, width, spacing or what cannot be seen. It names the generation of the platform
  * key, because the hashes of two generations cannot be compared; a rotation writes the index again.
  */
 export const nameIndex = (platform: PlatformKeys, workspaceId: string, name: string): string => {
   const generation = platform.current;
-  const canonical = name.normalize("NFKC").toLowerCase().replace(/\s+/gu, " ").trim();
+  const canonical = name.normalize("NFKC").replace(unseen, "").toLowerCase().replace(/\s+/gu, " ").trim();
   const hash = createHmac("sha256", platform.derive("draft", generation).key)
     .update(JSON.stringify(["connection name", workspaceId, canonical]))
     .digest("base64url");

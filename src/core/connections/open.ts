@@ -4,6 +4,7 @@ import type { Keys } from "../crypto/keys.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { type ConnectionDoc, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
+import { isRedeemed } from "./tiers.ts";
 
 export interface OpenNeeds {
   store: Pick<DirectoryStore, "read">;
@@ -40,8 +41,8 @@ export const contextFor =
   async (doc: ConnectionDoc): Promise<ConnectionContext> => ({
     connectionId: doc.connectionId,
     workspaceId: doc.workspaceId,
-    // Without a tenant id nothing can be asked of Microsoft: a connection that is not in use cannot be read by mistake.
-    tid: tenantInUse(doc) ?? "",
+    // Without a tenant id nothing can be asked of Microsoft: a directory that may not be read cannot be read by mistake.
+    tid: directoryTenant(doc) ?? "",
     ring: await keys.ring(doc.connectionId),
     settings: doc.settings,
   });
@@ -49,3 +50,10 @@ export const contextFor =
 /** The tenant once the product has redeemed the approval, until the connection closes; else null. */
 export const tenantInUse = (doc: Pick<ConnectionDoc, "state" | "tid">): string | null =>
   doc.state === "active" || doc.state === "needs-attention" ? doc.tid : null;
+
+/**
+ * The tenant whose directory this connection may read; else null. The grant lies with the tenant, where another workspace may
+ * have obtained it, and another tier takes less of an administrator: only the connection's own approval of `read` counts.
+ */
+export const directoryTenant = (doc: Pick<ConnectionDoc, "state" | "tid" | "tiers">): string | null =>
+  isRedeemed(doc.tiers.read) ? tenantInUse(doc) : null;

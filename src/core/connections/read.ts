@@ -1,28 +1,34 @@
 /** Lists and reads the connections of a workspace. */
-import type { Ambient } from "../ambient.ts";
 import type { Caller } from "../context.ts";
 import { isAppError } from "../errors.ts";
+import { countDead, type WatchNeeds } from "../feed/consumers.ts";
 import { ids } from "../store/documents.ts";
 import type { ConnectionIndex, ConnectionRow, DirectoryStore, Page } from "../store/ports.ts";
 import { readHead } from "./change.ts";
 import { type OpenNeeds, openConnection } from "./open.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
 
-export interface ReadNeeds extends OpenNeeds {
-  store: Pick<DirectoryStore, "read">;
+export interface ReadNeeds extends OpenNeeds, WatchNeeds {
+  store: Pick<DirectoryStore, "read" | "loggedAt">;
+}
+
+export interface ConnectionDetails extends ConnectionView {
+  /** Consumers of the change feed that have stopped to acknowledge, while changes wait for them. */
+  deadConsumers: number;
 }
 
 export const readConnection =
   (needs: ReadNeeds) =>
-  async (caller: Caller, connectionId: string): Promise<ConnectionView> => {
+  async (caller: Caller, connectionId: string): Promise<ConnectionDetails> => {
     const { doc, context } = await openConnection(needs)(caller.workspaceId, connectionId);
-    return connectionView(doc, await readHead(needs.store, connectionId), context.ring);
+    const head = await readHead(needs.store, connectionId);
+    return { ...connectionView(doc, head, context.ring), deadConsumers: await countDead(needs, head) };
   };
 
 /** In the order they were made. `next` is the id to continue after. */
 export const listConnections =
-  (needs: ReadNeeds & { ambient: Pick<Ambient, "now">; index: Pick<ConnectionIndex, "list" | "remove"> }) =>
-  async (caller: Caller, page: { after?: string; limit: number }): Promise<Page<ConnectionView>> => {
+  (needs: ReadNeeds & { index: Pick<ConnectionIndex, "list" | "remove"> }) =>
+  async (caller: Caller, page: { after?: string; limit: number }): Promise<Page<ConnectionDetails>> => {
     const rows = await needs.index.list(caller.workspaceId, { ...page, limit: page.limit + 1 });
     const shown = rows.slice(0, page.limit);
     const views = await Promise.all(shown.map(({ id }) => readConnection(needs)(caller, id).catch(absent)));
@@ -37,7 +43,7 @@ export const listConnections =
 export const orphanMilliseconds = 600_000;
 
 const sweep = async (
-  needs: ReadNeeds & { ambient: Pick<Ambient, "now">; index: Pick<ConnectionIndex, "remove"> },
+  needs: ReadNeeds & { index: Pick<ConnectionIndex, "remove"> },
   { id, workspaceId, createdAt }: ConnectionRow,
 ): Promise<void> => {
   if (Date.parse(createdAt) > needs.ambient.now() - orphanMilliseconds) return;

@@ -11,3 +11,7 @@ export interface TierRecord {
   /** Permissions that were granted when it was approved, and later found missing. */
   missing: string[];
 }
+
+/** An administrator approved it on this connection, and the product redeemed that; whether Microsoft still grants it is another matter. */
+export const isRedeemed = ({ state }: Pick<TierRecord, "state">): boolean =>
+  state !== "off" && state !== "consent-needed";

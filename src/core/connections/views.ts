@@ -24,6 +24,8 @@ export interface ConnectionView {
   lastRound: { startedAt: string; endedAt: string; cause: RunCause; outcome: RunOutcome; graphRequests: number } | null;
   /** When the schedule, or a retry, starts the next run. */
   nextSyncAt: string | null;
+  /** A plan that the guard has stopped and that somebody has to decide on. */
+  approval: { run: string; planHash: string; waitsUntil: string } | null;
   /** Estimate of what was stored at the last change. `near-limit`: the operator should know; `full`: nobody is added any more. */
   size: { bytes: number; state: "ok" | "near-limit" | "full" };
   createdAt: string;
@@ -51,11 +53,17 @@ export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: Key
       graphRequests: head.lastRound.requests,
     },
     nextSyncAt: tid !== null && head.dueAt !== null ? iso(head.dueAt) : null,
+    approval: approvalOf(head),
     size: sizeView(head),
     createdAt: doc.createdAt,
     closesAt: doc.closesAt,
     etag: doc._etag,
   };
+};
+
+const approvalOf = ({ run }: Head): ConnectionView["approval"] => {
+  if (!run?.stopped || run.stopped.approved || run.planHash === null) return null;
+  return { run: run.id, planHash: run.planHash, waitsUntil: iso(run.stopped.expiresAt) };
 };
 
 const sizeView = ({ size }: Head): ConnectionView["size"] => {

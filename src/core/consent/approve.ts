@@ -6,6 +6,7 @@
 import { type Ambient, iso } from "../ambient.ts";
 import { type ChangeNeeds, changeConnection, entryOf } from "../connections/change.ts";
 import { openConnection, tenantInUse } from "../connections/open.ts";
+import { isRedeemed } from "../connections/tiers.ts";
 import type { ConnectionContext } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { type Place, seal } from "../crypto/seal.ts";
@@ -130,10 +131,12 @@ const prove = async (
     const writes: Write[] = [known ? { op: "replace", doc: proof, etag: known._etag } : { op: "create", doc: proof }];
     if (ring.generation === null) writes.push({ op: "replace", doc: await keys.promote(ring), etag: ring._etag });
     const doc: ConnectionDoc = { ...current, tid, state: current.state === "draft" ? "proven" : current.state };
+    // What nobody confirmed may have come from another organisation, of which this workspace is to learn nothing.
+    const before = isRedeemed(current.tiers[tier]) ? known : null;
     const approved = [
-      { field: "provenAt", before: known?.provenAt ?? null, after: provenAt },
-      { field: "tid", before: known?.tid ?? null, after: tid },
-      { field: "roles", before: known?.roles ?? null, after: proof.roles },
+      { field: "provenAt", before: before?.provenAt ?? null, after: provenAt },
+      { field: "tid", before: before?.tid ?? null, after: tid },
+      { field: "roles", before: before?.roles ?? null, after: proof.roles },
     ];
     const entries: EntryDraft[] = [
       entryOf(ambient, context, by, { kind: "tier", op: "updated", object: tier, changes: approved, cause: "consent" }),

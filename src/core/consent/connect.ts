@@ -1,5 +1,5 @@
 /** Our own page: it says who asks for what, before anybody is sent to Microsoft. Going on spends the ticket. */
-import { openName } from "../connections/name.ts";
+import { openName, plainly } from "../connections/name.ts";
 import { type OpenNeeds, openConnection } from "../connections/open.ts";
 import type { Tier } from "../connections/tiers.ts";
 import { AppError, isAppError } from "../errors.ts";
@@ -32,7 +32,7 @@ export const showConnect =
     const connectionName = await stillAsked(needs, content);
     return {
       workspaceId: content.workspaceId,
-      requester: content.subject,
+      requester: plainly(content.subject),
       connectionName,
       tierTitle: tierPermissions[content.tier].title,
       permissions: permissionTexts(content.tier),

@@ -75,6 +75,9 @@ export const signInCallback =
 
 export const administratorSubject = ({ tid, oid }: Pick<Administrator, "tid" | "oid">): string => `entra:${tid}:${oid}`;
 
+export const isAdministratorOf = (tid: string | null, subject: string): boolean =>
+  tid !== null && subject.startsWith(`entra:${tid}:`);
+
 export const failed = (asked: Asked, code: ProblemCode, more: Readonly<Record<string, string>> = {}): string =>
   backTo(asked.returnUrl, { error: code, connection: asked.connectionId, ...more });
 

@@ -8,6 +8,10 @@ export const idBytes = 16;
 const recordBytes = idBytes + 4 + termBytes;
 const noTerm = new Uint8Array(termBytes);
 
+/** Of a slot: 0 = free. */
+const met = 1;
+const flagged = 2;
+
 export interface Seen {
   chunk: number;
   term: Uint8Array;
@@ -41,20 +45,30 @@ export class SeenSet {
   }
 
   has(id: Buffer): boolean {
-    return this.#used[this.#find(id)] === 1;
+    return this.#used[this.#find(id)] !== 0;
   }
 
   set(id: Buffer, chunk: number, term: Uint8Array = noTerm): void {
     if (this.#size * 4 >= this.#capacity * 3) this.#grow();
     const slot = this.#find(id);
     if (!this.#used[slot]) {
-      this.#used[slot] = 1;
+      this.#used[slot] = met;
       this.#size++;
       id.copy(this.#table, slot * recordBytes, 0, idBytes);
     }
     const at = slot * recordBytes + idBytes;
     this.#table.writeUInt32BE(chunk, at);
     this.#table.set(term, at + 4);
+  }
+
+  /** A flag beside the record, false until it is set; it is not packed. Nothing happens to an id that was not met. */
+  flag(id: Buffer, on: boolean): void {
+    const slot = this.#find(id);
+    if (this.#used[slot]) this.#used[slot] = on ? flagged : met;
+  }
+
+  isFlagged(id: Buffer): boolean {
+    return this.#used[this.#find(id)] === flagged;
   }
 
   /** The records of these ids, packed; what is stored between slices. */
@@ -78,12 +92,15 @@ export class SeenSet {
   #find(id: Buffer): number {
     // Ids are keyed hashes or random GUIDs: their first bytes are as good as any hash of them.
     let slot = id.readUInt32LE(0) & (this.#capacity - 1);
-    while (
-      this.#used[slot] &&
-      this.#table.compare(id, 0, idBytes, slot * recordBytes, slot * recordBytes + idBytes) !== 0
-    )
-      slot = (slot + 1) & (this.#capacity - 1);
+    while (this.#used[slot] && !this.#isAt(slot, id)) slot = (slot + 1) & (this.#capacity - 1);
     return slot;
+  }
+
+  /** Byte by byte: asked several times for each object, and a call of `compare` costs more than the sixteen steps. */
+  #isAt(slot: number, id: Buffer): boolean {
+    const at = slot * recordBytes;
+    for (let index = 0; index < idBytes; index++) if (this.#table[at + index] !== id[index]) return false;
+    return true;
   }
 
   #grow(): void {
@@ -95,7 +112,7 @@ export class SeenSet {
       if (!used[slot]) continue;
       const record = table.subarray(slot * recordBytes, (slot + 1) * recordBytes);
       const free = this.#find(record);
-      this.#used[free] = 1;
+      this.#used[free] = used[slot] ?? met;
       record.copy(this.#table, free * recordBytes);
     }
   }

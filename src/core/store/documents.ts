@@ -7,6 +7,7 @@ import type { Settings } from "../connections/settings.ts";
 import type { Tier, TierRecord } from "../connections/tiers.ts";
 import type { RingContent, RunKeyContent, WrappedKey } from "../crypto/key-ring.ts";
 import type { Sealed } from "../crypto/seal.ts";
+import type { GuardDay, GuardFinding } from "../directory/guard.ts";
 import type { GroupRecord, PersonRecord } from "../directory/records.ts";
 import type { Cursor, Links } from "../directory/run/cursor.ts";
 import type { PartitionSize } from "./size.ts";
@@ -142,6 +143,8 @@ export interface RunDoc extends Base {
   counts: RunCounts;
   warnings: { code: string; object?: string }[];
   planHash: string | null;
+  /** What the guard found when it stopped the plan, or would find if it were not a dry run; empty otherwise. */
+  guard: GuardFinding[];
   requestedAt: string;
   startedAt: string | null;
   endedAt: string | null;
@@ -154,13 +157,21 @@ export interface RunState {
   mode: RunMode;
   cause: RunCause;
   epoch: number;
-  phase: "reading" | "weighing" | "applying";
+  phase: "reading" | "weighing" | "waiting" | "applying";
   startedAt: number;
   key: Sealed<RunKeyContent>;
   cursor: Sealed<Cursor>;
   counts: RunCounts;
   warnings: { code: string; object?: string }[];
   planHash: string | null;
+  /** The guard has stopped the plan: what it found, until when it waits, whether somebody has approved. */
+  stopped: StoppedPlan | null;
+}
+
+export interface StoppedPlan {
+  findings: GuardFinding[];
+  expiresAt: number;
+  approved: boolean;
 }
 
 export interface Head extends Base {
@@ -192,6 +203,8 @@ export interface Head extends Base {
   lastRound: { startedAt: number; endedAt: number; cause: RunCause; outcome: RunOutcome; requests: number } | null;
   counters: { people: number; groups: number; memberships: number };
   size: PartitionSize;
+  /** Removals of the last days, for the guard. */
+  guard: GuardDay[];
 }
 
 /** A commit's part of the change log. `body` is the JSON text of its entries; the chain is computed over these bytes. */

@@ -25,4 +25,5 @@ export const newHead = (connectionId: string, commitId: string): Head => ({
   lastRound: null,
   counters: { people: 0, groups: 0, memberships: 0 },
   size: emptySize,
+  guard: [],
 });

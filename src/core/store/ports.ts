@@ -35,6 +35,9 @@ export interface Page<T> {
   next: string | null;
 }
 
+/** Whether a person is linked to a user of the product. */
+export type LinkState = "linked" | "unmatched";
+
 /** One connection's documents. Every call names the connection; there is no call that spans two. */
 export interface DirectoryStore {
   read<K extends Kind>(connectionId: string, kind: K, id: string): Promise<Stored<DocOf<K>> | null>;
@@ -50,8 +53,15 @@ export interface DirectoryStore {
   list<K extends "person" | "group" | "members" | "run">(
     connectionId: string,
     kind: K,
-    options: { after?: string; limit: number; state?: string },
+    options: { after?: string; limit: number; state?: string; link?: LinkState },
   ): Promise<Stored<DocOf<K>>[]>;
+  /** People who are synchronised and have this blind index; at most `limit`. */
+  peopleByIndex(
+    connectionId: string,
+    index: "mailIndex" | "upnIndex",
+    value: string,
+    limit: number,
+  ): Promise<Stored<DocOf<"person">>[]>;
   /** Ids only, in id order. */
   listIds(
     connectionId: string,
@@ -60,6 +70,8 @@ export interface DirectoryStore {
   ): Promise<string[]>;
   /** Log documents whose last entry is after `after`, oldest first. */
   log(connectionId: string, after: number, limit: number): Promise<Stored<DocOf<"log">>[]>;
+  /** When the first entry after `after` was recorded; null when there is none. */
+  loggedAt(connectionId: string, after: number): Promise<string | null>;
   /** Object ids of the groups whose shards contain the person. */
   groupsOf(connectionId: string, personId: string): Promise<string[]>;
   /** Connections whose head's `wakeAt` has come. The only query without a connection. */
@@ -81,6 +93,25 @@ export interface ConnectionIndex {
   list(workspaceId: string, options: { after?: string; limit: number }): Promise<ConnectionRow[]>;
   rename(workspaceId: string, connectionId: string, nameIndex: string): Promise<void>;
   remove(workspaceId: string, connectionId: string): Promise<void>;
+}
+
+/** A program of the product that follows a connection's change feed. */
+export interface ConsumerRow {
+  name: string;
+  /** It has applied every change up to this number. */
+  sequence: number;
+  /** When it last said so, ms. */
+  seenAt: number;
+}
+
+/** Container `state`, one logical partition for the consumers of a connection. A row nobody writes any more goes with the log. */
+export interface ConsumerStore {
+  /** In the order of their names. */
+  list(connectionId: string): Promise<ConsumerRow[]>;
+  read(connectionId: string, name: string): Promise<Stored<ConsumerRow> | null>;
+  /** Without `etag` the row is new. False when somebody else was faster. */
+  put(connectionId: string, row: ConsumerRow, etag: string | null): Promise<boolean>;
+  remove(connectionId: string, name: string): Promise<void>;
 }
 
 /** Staged parts of a run; container `work`, pk run id. Ids are deterministic, so writing a part again replaces it. */

@@ -8,22 +8,43 @@ import type { Ambient } from "../ambient.ts";
 import { entriesOf, openActor, openChanges } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
 import { readHead } from "../connections/change.ts";
+import { type OpenedConnection, tenantInUse } from "../connections/open.ts";
+import { isAdministratorOf } from "../consent/sign-in.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
 import { openPersonKey } from "../crypto/key-ring.ts";
 import { type ContentKey, sealedUnder } from "../crypto/seal.ts";
 import { AppError } from "../errors.ts";
+import { MatchHints, matchHintsOf } from "../feed/match-hints.ts";
 import { type Head, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
 import { openReadable, type ViewNeeds } from "./readable.ts";
 
 const Id = z.string();
 
+/** Grows when a consumer that knows the form so far would go wrong; a new member that may be left out is no new version. */
+export const eventVersion = 1;
+
 export const ChangeView = z.strictObject({
   sequence: z.int(),
   id: Id,
   at: z.iso.datetime(),
+  /** `<kind>.<op>`; its form is in `/api/v1/events.json`. */
+  type: z.string(),
+  version: z.literal(eventVersion),
   kind: z.enum(["connection", "tier", "settings", "run", "person", "group", "members", "product-user"]),
-  op: z.enum(["created", "updated", "deactivated", "revived", "removed", "changed", "requested", "cancelled", "ended"]),
+  op: z.enum([
+    "created",
+    "updated",
+    "deactivated",
+    "revived",
+    "removed",
+    "changed",
+    "requested",
+    "stopped",
+    "approved",
+    "cancelled",
+    "ended",
+  ]),
   object: Id,
   cause: z.string(),
   run: Id.optional(),
@@ -35,9 +56,14 @@ export const ChangeView = z.strictObject({
   childrenAdded: z.array(Id).optional(),
   childrenRemoved: z.array(Id).optional(),
   evidence: z.string().optional(),
-  /** `erased`: there was content, and its key no longer exists. */
-  content: z.enum(["open", "erased"]),
+  /**
+   * `erased`: there was content, and its key no longer exists. `withheld`: an administrator's approval that this workspace has
+   * not confirmed; it may have come from anybody who was sent the link.
+   */
+  content: z.enum(["open", "erased", "withheld"]),
   changes: z.array(z.strictObject({ field: z.string(), before: z.unknown(), after: z.unknown() })),
+  /** Of somebody who is new: what the product may recognise the person by. */
+  matchHints: MatchHints.optional(),
   /** For callers with `audit:read`: who did it; null for what the system did. */
   actor: z.strictObject({ subject: z.string(), ip: z.string() }).nullable().optional(),
 });
@@ -68,7 +94,7 @@ export const readChanges =
     { after, limit, waitSeconds }: { after: number; limit: number; waitSeconds: number },
   ): Promise<ChangesPage> => {
     const { ambient, store } = needs;
-    const { context } = await openReadable(needs)(caller.workspaceId, connectionId);
+    let opened = await openReadable(needs)(caller.workspaceId, connectionId);
     const until = ambient.now() + waitSeconds * 1000;
     let head = await readHead(store, connectionId);
     // Ahead of us: the product has seen entries that a restored backup does not have.
@@ -76,10 +102,12 @@ export const readChanges =
     while (head.sequence === after && ambient.now() < until) {
       await needs.wait(Math.min(pollMilliseconds, until - ambient.now()));
       head = await readHead(store, connectionId);
+      // Its deletion may have begun: then nothing of it is shown, and nobody waits for more.
+      opened = await openReadable(needs)(caller.workspaceId, connectionId);
     }
     const entries = await entriesAfter(store, head, after, limit);
     return {
-      items: await changeViews(store, context, entries, caller.permissions.has("audit:read")),
+      items: await changeViews(store, opened, entries, caller.permissions.has("audit:read")),
       next: entries.at(-1)?.sequence ?? after,
       sequence: head.sequence,
       chain: head.chain,
@@ -115,26 +143,39 @@ const isAboutPerson = ({ kind }: EntryDraft): boolean => kind === "person" || ki
 
 const changeViews = async (
   store: DirectoryStore,
-  context: ConnectionContext,
+  { doc, context }: OpenedConnection,
   entries: readonly Entry[],
   showActors: boolean,
 ): Promise<ChangeView[]> => {
   const people = entries.filter((entry) => entry.changes && isAboutPerson(entry)).map(({ object }) => object);
   const keys = await personKeys(store, context, people);
   return entries.map((entry) => {
-    const { changes, actor, ...clear } = entry;
+    const { changes, actor, ...rest } = entry;
+    const clear = { ...rest, type: `${entry.kind}.${entry.op}`, version: eventVersion } as const;
+    if (isUnconfirmed(context, entry, tenantInUse(doc)))
+      return { ...clear, content: "withheld", changes: [], ...(showActors ? { actor: null } : {}) };
     const key = isAboutPerson(entry) ? keys.get(entry.object) : context.ring.sealing;
     // A person who was erased and came back has a new key, which opens nothing of before.
     const readable = !changes || (key !== undefined && sealedUnder(changes) === key.id);
+    const opened = readable && key ? openChanges(key, context.connectionId, entry) : [];
+    const isNewPerson = readable && entry.kind === "person" && entry.op === "created";
     return {
       ...clear,
       content: readable ? "open" : "erased",
-      changes: readable && key ? openChanges(key, context.connectionId, entry).map(asShown) : [],
+      changes: opened.map(asShown),
+      ...(isNewPerson ? { matchHints: matchHintsOf(opened) } : {}),
       ...(showActors
         ? { actor: actor ? openActor(context.ring, context.connectionId, { ...entry, actor }) : null }
         : {}),
     };
   });
+};
+
+/** An approval of another tenant than the one that the workspace has confirmed since. */
+const isUnconfirmed = ({ ring, connectionId }: ConnectionContext, entry: Entry, tid: string | null): boolean => {
+  const { cause, actor } = entry;
+  if (cause !== "consent" || !actor) return false;
+  return !isAdministratorOf(tid, openActor(ring, connectionId, { ...entry, actor }).subject);
 };
 
 const asShown = ({ field, before, after }: { field: string; before: unknown; after: unknown }) => ({

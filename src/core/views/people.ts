@@ -7,7 +7,7 @@ import { productUserPlace } from "../directory/places.ts";
 import { knownPerson } from "../directory/run/reading.ts";
 import { AppError } from "../errors.ts";
 import { ids, type PersonDoc, personOf, type Stored } from "../store/documents.ts";
-import type { DirectoryStore, Page } from "../store/ports.ts";
+import type { DirectoryStore, LinkState, Page } from "../store/ports.ts";
 import { from, openReadable, type PageRequest, pageOf, type ViewNeeds } from "./readable.ts";
 
 export const PersonStateName = z.enum(["active", "deactivated", "removed", "erased"]);
@@ -31,15 +31,27 @@ export type PersonView = z.infer<typeof PersonView>;
 export const PersonDetails = PersonView.extend({ groups: z.array(z.string()) });
 export type PersonDetails = z.infer<typeof PersonDetails>;
 
+export const LinkStateName = z.enum(["linked", "unmatched"]);
+
+export interface PeopleFilter {
+  state?: z.infer<typeof PersonStateName> | undefined;
+  link?: LinkState | undefined;
+}
+
 export const listPeople =
   (needs: ViewNeeds) =>
   async (
     caller: Caller,
     connectionId: string,
-    { state = "active", after, limit }: PageRequest & { state?: z.infer<typeof PersonStateName> | undefined },
+    { state = "active", link, after, limit }: PageRequest & PeopleFilter,
   ): Promise<Page<PersonView>> => {
     const { context } = await openReadable(needs)(caller.workspaceId, connectionId);
-    const found = await needs.store.list(connectionId, "person", { ...from(after), limit: limit + 1, state });
+    const found = await needs.store.list(connectionId, "person", {
+      ...from(after),
+      limit: limit + 1,
+      state,
+      ...(link === undefined ? {} : { link }),
+    });
     const { shown, next } = pageOf(found, limit);
     return { items: await personViews(needs.store, context, shown), next };
   };
@@ -51,7 +63,7 @@ export const readPerson =
     return personDetails(needs.store, context, await personDoc(needs.store, connectionId, personId));
   };
 
-const personIdPattern = /^[A-Za-z0-9_-]{22}$/;
+export const personIdPattern = /^[A-Za-z0-9_-]{22}$/;
 
 export const personDoc = async (
   store: Pick<DirectoryStore, "read">,
@@ -63,7 +75,7 @@ export const personDoc = async (
   return doc;
 };
 
-export const personDetails = async (
+const personDetails = async (
   store: DirectoryStore,
   context: ConnectionContext,
   doc: Stored<PersonDoc>,

@@ -4,7 +4,9 @@ import { type Ambient, iso } from "../ambient.ts";
 import { logTtlSeconds } from "../audit/change-log.ts";
 import { entryOf, readHead } from "../connections/change.ts";
 import { hintNow } from "../connections/change-settings.ts";
+import { directoryTenant } from "../connections/open.ts";
 import type { Caller } from "../context.ts";
+import { guarded } from "../directory/guard.ts";
 import { noCounts } from "../directory/run/round.ts";
 import { wakeAfter } from "../directory/schedule.ts";
 import { AppError, isAppError } from "../errors.ts";
@@ -47,6 +49,10 @@ export const RunView = z.strictObject({
   /** Objects that were set aside, each with its reason. */
   warnings: z.array(z.strictObject({ code: z.string(), object: z.string().optional() })),
   planHash: z.string().nullable(),
+  /** Where the plan takes away more than the guard lets pass; a dry run tells it beforehand. */
+  guard: z.array(z.strictObject({ kind: z.enum(guarded), planned: z.int(), recent: z.int(), limit: z.int() })),
+  /** The plan waits for approval until then. */
+  waitsUntil: z.iso.datetime().nullable(),
   settingsVersion: z.int(),
   requestedAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable(),
@@ -135,7 +141,8 @@ const cancelOnce = async (needs: RunNeeds, caller: Caller, connectionId: string,
   if (known.phase === "ended") throw new AppError("state-conflict", { detail: "The run has ended." });
   const now = ambient.now();
   const { _etag, ...doc } = known;
-  const ended: RunDoc = { ...doc, phase: "ended", outcome: "cancelled", endedAt: iso(now) };
+  const rejected = seen.run?.id === runId && seen.run.phase === "waiting";
+  const ended: RunDoc = { ...doc, phase: "ended", outcome: rejected ? "rejected" : "cancelled", endedAt: iso(now) };
   const result = await commit(needs, seen, {
     advance: (head) => ({
       ...head,
@@ -153,9 +160,43 @@ const cancelOnce = async (needs: RunNeeds, caller: Caller, connectionId: string,
   return runView(ended, result.head);
 };
 
+export const ApprovePlan = z.strictObject({ planHash: z.string().regex(/^[0-9a-f]{64}$/) });
+export type ApprovePlan = z.infer<typeof ApprovePlan>;
+
+/** Lets the very plan go on that the guard has stopped: whoever approves names its hash. */
+export const approveRun =
+  (needs: RunNeeds) =>
+  async (caller: Caller, connectionId: string, runId: string, { planHash }: ApprovePlan): Promise<RunView> => {
+    const { ambient, store } = needs;
+    const { doc, context } = await openReadable(needs)(caller.workspaceId, connectionId);
+    requireRunnable(doc);
+    const known = runIdPattern.test(runId) ? await store.read(connectionId, "run", ids.run(runId)) : null;
+    if (!known) throw new AppError("run-not-found");
+    const now = ambient.now();
+    const result = await commit(needs, await readHead(store, connectionId), {
+      advance: (head) => {
+        const { run } = head;
+        const plan = run?.id === runId && run.epoch === head.epoch && run.planHash === planHash ? run.stopped : null;
+        if (!run || !plan || plan.approved || plan.expiresAt <= now) throw new AppError("plan-not-waiting");
+        return { ...head, wakeAt: now, run: { ...run, phase: "applying", stopped: { ...plan, approved: true } } };
+      },
+      entries: [
+        entryOf(ambient, context, caller, {
+          kind: "run",
+          op: "approved",
+          object: runId,
+          changes: [{ field: "planHash", before: null, after: planHash }],
+        }),
+      ],
+    });
+    if (result.outcome !== "committed") throw new AppError("changed-meanwhile");
+    await hintNow(needs, connectionId);
+    return runView(known, result.head);
+  };
+
 const requireRunnable = (doc: ConnectionDoc): void => {
-  if (doc.state !== "active" && doc.state !== "needs-attention")
-    throw new AppError("state-conflict", { detail: "The connection is not active." });
+  if (directoryTenant(doc) === null)
+    throw new AppError("state-conflict", { detail: "Reading the directory is not approved on this connection." });
   if (doc.settings.paused) throw new AppError("state-conflict", { detail: "The connection is paused." });
 };
 
@@ -172,6 +213,7 @@ const newRun = (doc: ConnectionDoc, runId: string, mode: RequestRun["mode"], now
   counts: noCounts(),
   warnings: [],
   planHash: null,
+  guard: [],
   requestedAt: iso(now),
   startedAt: null,
   endedAt: null,
@@ -219,12 +261,16 @@ const runView = (doc: RunDoc, { run }: Pick<Head, "run">): RunView => {
     counts: doc.counts,
     warnings: doc.warnings,
     planHash: doc.planHash,
+    guard: doc.guard,
+    waitsUntil: null,
     settingsVersion: doc.settingsVersion,
     requestedAt: doc.requestedAt,
     startedAt: doc.startedAt,
     endedAt: doc.endedAt,
   };
   if (run?.id !== id || doc.phase === "ended") return shown;
-  const { mode, phase, counts, warnings, planHash, startedAt } = run;
-  return { ...shown, mode, phase, counts, warnings, planHash, startedAt: iso(startedAt) };
+  const { mode, phase, counts, warnings, planHash, startedAt, stopped } = run;
+  const waitsUntil = stopped && !stopped.approved ? iso(stopped.expiresAt) : null;
+  const guard = stopped?.findings ?? doc.guard;
+  return { ...shown, mode, phase, counts, warnings, planHash, guard, waitsUntil, startedAt: iso(startedAt) };
 };

@@ -100,12 +100,15 @@ const answered = async (
     if (count > 0) await record({ what: "read", count, ...objectsOf(params) });
     return toAnswer(route, params, body, correlationId);
   } catch (error) {
-    const { code, kind } = asAppError(error);
-    if (kind === "forbidden" || kind === "not-found")
-      await record({ what: "refused", refusal: code, ...objectsOf(params) });
+    const problem = asAppError(error);
+    if (isRefusal(problem)) await record({ what: "refused", refusal: problem.code, ...objectsOf(params) });
     throw error;
   }
 };
+
+/** Of the person, not of the form of the request. A code that is not or no longer good for anything may have been stolen. */
+const isRefusal = ({ code, kind }: AppError): boolean =>
+  kind === "forbidden" || kind === "not-found" || code === "consent-attempt-unusable";
 
 const callerOf = async (edge: Edge, request: HttpRequest, correlationId: string): Promise<Caller> => ({
   ...(await edge.verifyCaller(request.headers.get("authorization"))),

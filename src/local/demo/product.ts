@@ -25,6 +25,7 @@ export interface Product {
   get<Answer extends z.ZodType>(path: string, answer: Answer): Promise<z.output<Answer>>;
   /** Writes are not tried again: whether the first one was carried out is not known. */
   post<Answer extends z.ZodType>(path: string, body: object, answer: Answer): Promise<z.output<Answer>>;
+  put<Answer extends z.ZodType>(path: string, body: object, etag: string, answer: Answer): Promise<z.output<Answer>>;
   /** All items of a list, page by page. */
   list<Item extends z.ZodType>(path: string, item: Item): Promise<z.output<Item>[]>;
 }
@@ -34,12 +35,13 @@ const pauseMs = 500;
 
 /** Reads are tried again while the host is not there. */
 export const openProduct = (url: string, token: () => Promise<string>): Product => {
-  const send = async (method: string, path: string, body?: object): Promise<unknown> => {
+  const send = async (method: string, path: string, body?: object, etag?: string): Promise<unknown> => {
     const answer = await fetch(`${url}/api/v1${path}`, {
       method,
       headers: {
         authorization: `Bearer ${await token()}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(etag === undefined ? {} : { "if-match": etag }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
@@ -63,6 +65,7 @@ export const openProduct = (url: string, token: () => Promise<string>): Product 
   return {
     get,
     post: async (path, body, answer) => answer.parse(await send("POST", path, body)),
+    put: async (path, body, etag, answer) => answer.parse(await send("PUT", path, body, etag)),
     list: async (path, item) => {
       const Page = listOf(item);
       const items: z.output<typeof item>[] = [];

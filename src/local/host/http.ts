@@ -168,13 +168,17 @@ const answerHomePage = (response: ServerResponse, shown: boolean): void => {
   response.end("<!doctype html><title>m365-sync</title><p>The function host is running.</p>\n");
 };
 
-/** Unlike the real host, which answers 202 at once, this one answers when the call has ended, and 500 when it failed. */
+/**
+ * Unlike the real host, which answers 202 at once, this one answers when the call has ended, and 500 when it failed. It asks for no
+ * key; instead it refuses browsers, in which any page could call it.
+ */
 const answerAdmin = async (
   received: Received,
   request: IncomingMessage,
   response: ServerResponse,
   needs: HttpNeeds,
 ): Promise<void> => {
+  if ("origin" in received.headers || "sec-fetch-site" in received.headers) return refuse(request, response, 403);
   const name = /^\/admin\/functions\/([^/]+)\/?$/i.exec(received.path)?.[1];
   if (name === undefined || received.method !== "POST") return refuse(request, response, 404);
   const body = await readBody(request, needs.maxBodyBytes);

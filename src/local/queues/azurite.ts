@@ -3,7 +3,9 @@
  * `skipApiVersionCheck` because the current client asks for a newer API version than Azurite knows.
  * On disk it saves every few seconds and on close: a message sent just before SIGKILL can be lost. Our messages are hints, so
  * that costs time, not data.
+ * The emulator's own key is known to the whole world, web pages included: ours is made anew in each process.
  */
+import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -29,12 +31,17 @@ interface QueueServer {
 interface AzuriteModules {
   QueueServer: { default: new (configuration: object) => QueueServer };
   QueueConfiguration: { default: new (...positional: unknown[]) => object };
-  constants: { EMULATOR_ACCOUNT_NAME: string; EMULATOR_ACCOUNT_KEY: Buffer };
+  constants: { EMULATOR_ACCOUNT_NAME: string };
   memory: { MemoryExtentChunkStore: new (sizeLimit?: number) => object };
 }
 
+const accountKey = randomBytes(32).toString("base64");
+
 export const startQueues = async ({ dir, port = 0 }: QueuesOptions): Promise<Queues> => {
   const azurite = loadAzurite();
+  const { EMULATOR_ACCOUNT_NAME: account } = azurite.constants;
+  // Azurite takes accounts from nowhere else, and looks again every minute.
+  process.env.AZURITE_ACCOUNTS = `${account}:${accountKey}`;
   if (dir !== undefined) mkdirSync(dir, { recursive: true });
   const directory = dir ?? "";
   const silent = false;
@@ -62,12 +69,11 @@ export const startQueues = async ({ dir, port = 0 }: QueuesOptions): Promise<Que
   );
   const server = new azurite.QueueServer.default(configuration);
   await server.start();
-  const { EMULATOR_ACCOUNT_NAME: account, EMULATOR_ACCOUNT_KEY: key } = azurite.constants;
   return {
     connectionString: [
       "DefaultEndpointsProtocol=http",
       `AccountName=${account}`,
-      `AccountKey=${key.toString("base64")}`,
+      `AccountKey=${accountKey}`,
       `QueueEndpoint=${server.getHttpServerAddress()}/${account}`,
     ].join(";"),
     close: () => server.close(),

@@ -68,7 +68,7 @@ const applyChanges = async (
  * the place in head moves in the very commit that holds what was planned before it, and not at all when something was left out.
  */
 export const sendOn = async (round: Round, batch: Batch): Promise<Change[]> => {
-  if (round.staging.unflushed > 0) await flush(round);
+  if (!round.staging.written) await flush(round);
   const reached = round.cursor.at;
   const carry = (head: Head, left: readonly Change[]): Head => {
     round.cursor.at = left.length > 0 ? batch.from : reached;
@@ -99,7 +99,10 @@ export const send = async (
       writes: [...sent.writes(), ...writes],
       entries: [...sent.entries, ...entries],
     });
-    if (result.outcome === "committed") return left;
+    if (result.outcome === "committed") {
+      sent.eachPerson((id, state) => round.staging.wrotePerson(id, state === "active"));
+      return left;
+    }
     // Careful: this time nothing is assumed to be absent.
     current = new Batch(batch.from, true);
     left.push(...(await prepare(round, current, sent.changes)));

@@ -1,7 +1,7 @@
 /** One commit in the making: at most one write per document, its log entries, and the changes it was made from. */
 import type { EntryDraft } from "../../audit/entries.ts";
 import { maxBytesPerCommit, maxWritesPerCommit } from "../../store/commit.ts";
-import type { DirectoryDoc, Head, Stored } from "../../store/documents.ts";
+import { type DirectoryDoc, type Head, type PersonState, personOf, type Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
 import type { Change } from "../plan.ts";
 import type { Position } from "./cursor.ts";
@@ -63,6 +63,12 @@ export class Batch {
 
   writes(): Write[] {
     return [...this.#writes.values()];
+  }
+
+  /** People as this batch leaves them. */
+  eachPerson(tell: (id: string, state: PersonState) => void): void {
+    for (const write of this.#writes.values())
+      if (write.op !== "delete" && write.doc.kind === "person") tell(personOf(write.doc.id), write.doc.state);
   }
 
   /** Head with this batch counted in. */

@@ -45,6 +45,7 @@ export const startRun: Begin = async (needs, connection, doc, head, owner) => {
         work: needs.work,
         ring,
         runId: id,
+        owner,
         key,
         counts,
         dry: head.requested?.mode === "dry-run",
@@ -54,6 +55,8 @@ export const startRun: Begin = async (needs, connection, doc, head, owner) => {
     counts,
     warnings: [],
     planHash: null,
+    stopped: null,
+    findings: [],
     links,
     isDocumented: head.requested !== null,
     sliceEndsAt: now + needs.sliceMilliseconds,
@@ -70,7 +73,7 @@ export const openRun: Begin = async (needs, connection, doc, head, owner) => {
   const key = runKey(keyContent);
   const counts = { ...run.counts };
   const staging = new Staging(
-    { ambient: needs.ambient, work: needs.work, ring, runId: run.id, key, counts, dry: run.mode === "dry-run" },
+    { ambient: needs.ambient, work: needs.work, ring, runId: run.id, owner, key, counts, dry: run.mode === "dry-run" },
     cursor,
   );
   await staging.resume();
@@ -92,6 +95,8 @@ export const openRun: Begin = async (needs, connection, doc, head, owner) => {
     counts,
     warnings: [...run.warnings],
     planHash: run.planHash,
+    stopped: run.stopped,
+    findings: run.stopped?.findings ?? [],
     links: head.links ? open(ring.sealing, linksPlace(connectionId), head.links) : null,
     isDocumented: (await needs.store.read(connectionId, "run", ids.run(run.id))) !== null,
     sliceEndsAt: needs.ambient.now() + needs.sliceMilliseconds,

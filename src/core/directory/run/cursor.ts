@@ -16,7 +16,15 @@ export type Position =
   | { phase: "weighing"; stage: "people" | "groups" | "edges"; after: string }
   | { phase: "applying"; pass: number; chunk: number };
 
-export interface Cursor {
+/** How many parts of each kind are staged in `work`. */
+export interface Staged {
+  chunks: Record<Pass, number>;
+  /** Parts of raw membership changes, before netting. */
+  edgeParts: number;
+  seenParts: Record<Feed, number>;
+}
+
+export interface Cursor extends Staged {
   at: Position;
   /** One feed may have to be read in full while the other continues from its link. */
   full: Record<Feed, boolean>;
@@ -25,11 +33,8 @@ export interface Cursor {
   /** A dead link inside the round was answered by starting the round again; the second time it is read in full. */
   restarted: boolean;
   newLinks: Partial<Links>;
-  /** Chunks staged in `work` so far of each pass. */
-  chunks: Record<Pass, number>;
-  /** Parts of raw membership changes, before netting. */
-  edgeParts: number;
-  seenParts: Record<Feed, number>;
+  /** Who wrote which parts: each from these numbers on, until the next. */
+  writers: (Staged & { owner: string })[];
   sum: string;
   /** Something was met that only a full read can settle; the next round is one. */
   suspect: boolean;
@@ -44,6 +49,7 @@ export const newCursor = (full: Record<Feed, boolean>, first: boolean, link: str
   chunks: { "groups+": 0, "people+": 0, "members+": 0, "members-": 0, "people-": 0, "groups-": 0 },
   edgeParts: 0,
   seenParts: { groups: 0, users: 0 },
+  writers: [],
   sum: "0",
   suspect: false,
 });

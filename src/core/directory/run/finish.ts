@@ -11,6 +11,7 @@ import {
   type Stored,
 } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
+import { guardAfter } from "../guard.ts";
 import type { Change } from "../plan.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
 import { send, sendOn } from "./applying.ts";
@@ -118,6 +119,7 @@ const endedRunDoc = (round: Round, known: Stored<RunDoc> | null, outcome: RunOut
   counts: round.counts,
   warnings: round.warnings,
   planHash: round.planHash,
+  guard: round.findings,
   startedAt: iso(round.startedAt),
   endedAt: iso(ended),
 });
@@ -136,6 +138,7 @@ const advance =
       run: null,
       requested,
       links,
+      guard: guardAfter(head.guard, round.counts, round.stopped?.approved ?? false, ended),
       // What was not applied as planned is read again from the beginning.
       selection: round.cursor.suspect || round.counts.moved + left.length > 0 ? null : round.needs.source.selection,
       dueAt,

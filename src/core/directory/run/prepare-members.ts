@@ -9,12 +9,7 @@ import type { Loaded } from "./prepare.ts";
 import type { Round } from "./round.ts";
 
 /** Returns what did not fit into the batch, or null. */
-export const prepareMembers = async (
-  round: Round,
-  batch: Batch,
-  loaded: Loaded,
-  change: MembersChange,
-): Promise<Change | null> => {
+export const prepareMembers = (round: Round, batch: Batch, loaded: Loaded, change: MembersChange): Change | null => {
   const { needs, connection } = round;
   const { connectionId, ring } = connection;
   const groupId = ids.group(change.group);
@@ -30,15 +25,10 @@ export const prepareMembers = async (
   const done: string[] = [];
   const left: string[] = [];
   const touched = byLeaf(group.leaves, change.people);
-  const shards = await needs.store.load(
-    connectionId,
-    "members",
-    [...touched.keys()].map((bits) => ids.shard(change.group, bits)),
-  );
   for (const [bits, people] of touched) {
     const id = ids.shard(change.group, bits);
     const pending = batch.pending(id);
-    const shard = shards.get(id) ?? null;
+    const shard = loaded.shards.get(id) ?? null;
     const before = pending === null ? [] : (((pending as ShardDoc | undefined) ?? shard)?.members ?? []);
     const members = new Set(before);
     const moved = people.filter((person) => members.has(person) !== adding);
@@ -68,7 +58,7 @@ export const prepareMembers = async (
     );
 
   batch.delta.memberships += adding ? done.length : -done.length;
-  const shown = (await activeOnly(round, batch, done)).toSorted();
+  const shown = activeOnly(round, batch, loaded, done).toSorted();
   if (shown.length + movedChildren.length > 0)
     batch.log(
       draftEntry(needs.ambient, ring, connectionId, {
@@ -107,13 +97,12 @@ const writeShard = (
 };
 
 /** Views, feed and log show only the memberships of people who are synchronised. */
-const activeOnly = async (round: Round, batch: Batch, people: readonly string[]): Promise<string[]> => {
-  const states = await round.needs.store.personStates(round.connection.connectionId, people.map(ids.person));
-  return people.filter((person) => {
+const activeOnly = ({ staging }: Round, batch: Batch, { states }: Loaded, people: readonly string[]): string[] =>
+  people.filter((person) => {
     const pending = batch.pending(ids.person(person));
-    return (pending?.kind === "person" ? pending.state : states.get(ids.person(person))) === "active";
+    if (pending?.kind === "person") return pending.state === "active";
+    return staging.isWrittenActive(person) || states.get(ids.person(person)) === "active";
   });
-};
 
 const shardsPerRemoval = 60;
 

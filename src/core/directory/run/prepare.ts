@@ -13,14 +13,19 @@ import { groupPlace, personPlace } from "../places.ts";
 import { type Change, type GroupChange, type MembersChange, type PersonChange, version } from "../plan.ts";
 import type { FieldValue, PersonRecord } from "../records.ts";
 import type { Batch } from "./batch.ts";
+import { byLeaf } from "../shards.ts";
 import { prepareMembers, prepareRemoval } from "./prepare-members.ts";
 import { knownGroup, knownPerson } from "./reading.ts";
 import { type Round, setAside } from "./round.ts";
 
-/** Documents of the changes at hand, as they are in the store. */
+/** Documents of the changes at hand, as they are in the store; asked for together, since a plan may touch very many groups. */
 export interface Loaded {
   people: Map<string, Stored<DocOf<"person">>>;
   groups: Map<string, Stored<DocOf<"group">>>;
+  /** Shards that the changes of memberships fall into. */
+  shards: Map<string, Stored<DocOf<"members">>>;
+  /** State of the people in them whom this slice has not written itself, by document id. */
+  states: Map<string, string>;
 }
 
 export const prepare = async (round: Round, batch: Batch, changes: readonly Change[]): Promise<Change[]> => {
@@ -41,7 +46,7 @@ export const prepare = async (round: Round, batch: Batch, changes: readonly Chan
       const rest: Change | null =
         change.kind === "group"
           ? await prepareRemoval(round, batch, loaded, change)
-          : await prepareMembers(round, batch, loaded, change);
+          : prepareMembers(round, batch, loaded, change);
       if (rest) {
         batch.changes.push(change.kind === "members" && rest.kind === "members" ? without(change, rest) : change);
         return [rest, ...changes.slice(index + 1)];
@@ -67,19 +72,38 @@ const without = (change: MembersChange, rest: MembersChange): MembersChange => {
 
 const load = async (round: Round, batch: Batch, changes: readonly Change[]): Promise<Loaded> => {
   const { needs, connection } = round;
+  const { store } = needs;
+  const { connectionId } = connection;
   const people: string[] = [];
   const groups: string[] = [];
+  const memberships: MembersChange[] = [];
   for (const change of changes) {
+    if (change.kind === "members") memberships.push(change);
     // What is planned as new is taken to be new; if it is not, the store refuses and the batch is built again with care.
     const fresh = !batch.careful && change.kind !== "members" && change.from === null;
     if (fresh) continue;
     if (change.kind === "person") people.push(ids.person(change.id));
     else groups.push(ids.group(change.kind === "group" ? change.id : change.group));
   }
-  return {
-    people: people.length ? await needs.store.load(connection.connectionId, "person", people) : new Map(),
-    groups: groups.length ? await needs.store.load(connection.connectionId, "group", [...new Set(groups)]) : new Map(),
+  const loaded: Loaded = {
+    people: people.length ? await store.load(connectionId, "person", people) : new Map(),
+    groups: groups.length ? await store.load(connectionId, "group", [...new Set(groups)]) : new Map(),
+    shards: new Map(),
+    states: new Map(),
   };
+  if (memberships.length === 0) return loaded;
+  // Leaves that only this batch has made are in the batch, and nowhere else.
+  const shards = memberships.flatMap(({ group, people: members }) => {
+    const doc = batch.pending(ids.group(group)) ?? loaded.groups.get(ids.group(group));
+    const leaves = doc?.kind === "group" ? doc.leaves : [];
+    return [...byLeaf(leaves, members).keys()].map((bits) => ids.shard(group, bits));
+  });
+  const unknown = new Set<string>();
+  for (const { people: members } of memberships)
+    for (const id of members) if (!round.staging.isWrittenActive(id)) unknown.add(ids.person(id));
+  loaded.shards = await store.load(connectionId, "members", shards);
+  loaded.states = await store.personStates(connectionId, [...unknown]);
+  return loaded;
 };
 
 const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change: PersonChange): Promise<void> => {

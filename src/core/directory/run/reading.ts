@@ -15,13 +15,15 @@ import {
   planGroup,
   planPerson,
 } from "../plan.ts";
-import type { Feed, RawObject } from "../ports.ts";
+import type { Feed, FeedPage, RawObject } from "../ports.ts";
 import { breathe, type Round, setAside } from "./round.ts";
 
 export const read = async (round: Round): Promise<void> => {
+  let ahead: Promise<FeedPage> | null = null;
   while (round.cursor.at.phase === "reading") {
     const { feed, link } = round.cursor.at;
-    const page = await round.needs.source.page(round.connection, feed, link);
+    const page: FeedPage = await (ahead ?? round.needs.source.page(round.connection, feed, link));
+    ahead = page.next === null ? null : fetchAhead(round, feed, page.next);
     if (feed === "groups") await readGroups(round, page.objects);
     else await readPeople(round, page.objects);
     if (page.next !== null) round.cursor.at = { phase: "reading", feed, link: page.next };
@@ -34,6 +36,13 @@ export const read = async (round: Round): Promise<void> => {
     }
     await breathe(round);
   }
+};
+
+/** Asks for a page while the one before is worked on. A failure shows when its turn has come, or never if the slice ends first. */
+const fetchAhead = (round: Round, feed: Feed, link: string): Promise<FeedPage> => {
+  const page = round.needs.source.page(round.connection, feed, link);
+  page.catch(() => undefined);
+  return page;
 };
 
 /** Where a feed starts: at the link of the last round, or from nothing when it has to be read in full. */

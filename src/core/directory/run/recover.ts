@@ -11,7 +11,7 @@ import { checkpoint, noCounts, type Round, type WorkerNeeds } from "./round.ts";
 import { Staging } from "./staging.ts";
 
 /** Attempts without a checkpoint before a run counts as failed. */
-const maxAttempts = 5;
+export const maxAttempts = 5;
 const selfTestMilliseconds = 3_600_000;
 const misconfiguredMilliseconds = 300_000;
 /** Failed runs in a row after which the last links are taken to be the reason: a dead one may answer 404 or 504 for ever. */
@@ -37,7 +37,7 @@ export const restart = async (round: Round): Promise<boolean> => {
     restarted: true,
   };
   if (round.mode !== "dry-run") round.mode = full ? "full" : "delta";
-  if (!round.staging.inMemory) await needs.work.drop(round.id);
+  const wasInMemory = round.staging.inMemory;
   const { id: runId, key, counts } = round;
   round.staging = new Staging(
     {
@@ -45,13 +45,16 @@ export const restart = async (round: Round): Promise<boolean> => {
       work: needs.work,
       ring: connection.ring,
       runId,
+      owner: round.owner,
       key,
       counts,
       dry: round.mode === "dry-run",
     },
     round.cursor,
   );
+  // Head forgets the old parts before they go: a crash in between finds a run that has staged nothing.
   await checkpoint(round);
+  if (!wasInMemory) await needs.work.drop(round.id);
   return true;
 };
 
@@ -63,14 +66,15 @@ export const retryLater = async (
   needs: WorkerNeeds,
   round: Round | null,
   claimed: Stored<Head>,
-  doc: Stored<ConnectionDoc>,
   failure: AppError,
 ): Promise<number | "failed"> => {
   const blameless = failure.kind === "throttled" || failure.kind === "misconfigured";
+  // Before the checkpoint: half a page is worth keeping, but it is no progress.
+  const before = round?.head.attempts ?? claimed.attempts;
+  const attempts = blameless || round?.progressed ? before : before + 1;
   if (round && round.staging.unflushed > 0 && round.cursor.at.phase !== "applying")
     await checkpoint(round).catch(() => undefined);
   const head = round?.head ?? claimed;
-  const attempts = blameless || round?.progressed ? head.attempts : head.attempts + 1;
   if (failure.kind === "not-consented" && attempts >= 2) return "failed";
   if (attempts >= maxAttempts) return "failed";
   const wait = waitFor(needs, failure, attempts);
@@ -83,7 +87,8 @@ export const retryLater = async (
       leaseUntil: 0,
       attempts,
       wakeAt: at,
-      dueAt: doc.settings.automatic || fresh.dueAt !== null ? at : null,
+      // The schedule does not come earlier by this: what was asked for is tried again, and nothing else.
+      dueAt: fresh.dueAt !== null && fresh.dueAt < at ? at : fresh.dueAt,
     }),
   });
   return wait;
@@ -147,15 +152,20 @@ export const fail = async (
       : []),
   ];
   const at = doc.settings.automatic ? now + wait : null;
+  const dry = (head.run?.mode ?? head.requested?.mode) === "dry-run";
   const byGraph = failure.code === "graph-unavailable" || failure.code === "graph-refused";
   const result = await commit(needs, head, {
     worker: { owner: head.owner as string, epoch: head.epoch },
     entries,
     writes,
-    advance: (fresh) => ({
-      ...ended(fresh, { failures, dueAt: at, wakeAt: at }),
-      selection: byGraph && failures >= failuresOnLinks ? null : fresh.selection,
-    }),
+    advance: (fresh) => {
+      const next = ended(fresh, runId, { failures, dueAt: dry ? fresh.dueAt : at, wakeAt: null });
+      return {
+        ...next,
+        wakeAt: next.requested ? now + wait : next.dueAt,
+        selection: byGraph && failures >= failuresOnLinks ? null : fresh.selection,
+      };
+    },
   });
   if (result.outcome === "committed") await needs.work.drop(runId);
 };
@@ -165,36 +175,37 @@ export const discard = async (
   needs: WorkerNeeds,
   head: Stored<Head>,
   doc: Stored<ConnectionDoc>,
-  outcome: "cancelled",
+  outcome: "cancelled" | "expired",
 ): Promise<void> => {
   const fresh = (await needs.store.read(head.connectionId, "connection", ids.connection)) ?? doc;
   const runId = head.run?.id ?? null;
   const known = runId ? await needs.store.read(head.connectionId, "run", ids.run(runId)) : null;
   const off = fresh.settings.paused || fresh.state === "closing";
   const now = needs.ambient.now();
-  const dueAt = off
-    ? fresh.closesAt === null
-      ? null
-      : Date.parse(fresh.closesAt)
-    : (nextDue(head.connectionId, fresh.settings, head.lastRound?.startedAt ?? now) ?? null);
+  // What was not ended on purpose is void: whoever moved the epoch has said in head when it is due again.
+  const onPurpose = outcome === "expired" || known?.phase === "ended";
+  const dueAgain = onPurpose
+    ? dueLater(head, fresh, now)
+    : head.dueAt;
+  const dueAt = off ? (fresh.closesAt === null ? null : Date.parse(fresh.closesAt)) : dueAgain;
   const writes = known && runId ? [await endedRun(needs, head, doc, runId, outcome, null)] : [];
   await commit(needs, head, {
     worker: { owner: head.owner as string, epoch: head.epoch },
     writes,
-    advance: (next) =>
-      ended(
-        next,
-        { dueAt, wakeAt: off ? dueAt : next.requested ? now : dueAt },
-        off || !next.run || next.requested?.runId !== next.run.id,
-      ),
+    advance: (next) => ended(next, runId, { dueAt, wakeAt: off ? dueAt : next.requested ? now : dueAt }),
   });
   if (runId) await needs.work.drop(runId);
 };
 
+/** Whoever ends a run does not want it to begin again at once. */
+const dueLater = (head: Head, { settings }: ConnectionDoc, now: number): number | null =>
+  head.dueAt !== null && head.dueAt > now ? head.dueAt : nextDue(head.connectionId, settings, now);
+
+/** Another run that was asked for meanwhile stays asked for. */
 const ended = (
   head: Head,
+  runId: string | null,
   next: Pick<Head, "dueAt" | "wakeAt"> & { failures?: number },
-  keepRequest = false,
 ): Head => ({
   ...head,
   ...next,
@@ -202,7 +213,7 @@ const ended = (
   leaseUntil: 0,
   attempts: 0,
   run: null,
-  requested: keepRequest ? head.requested : null,
+  requested: head.requested?.runId === runId ? null : head.requested,
 });
 
 const endedRun = async (
@@ -210,7 +221,7 @@ const endedRun = async (
   head: Stored<Head>,
   doc: Stored<ConnectionDoc>,
   runId: string,
-  outcome: "failed" | "cancelled",
+  outcome: "failed" | "cancelled" | "expired",
   failure: string | null,
 ): Promise<Write> => {
   const known = await needs.store.read(head.connectionId, "run", ids.run(runId));
@@ -231,6 +242,7 @@ const endedRun = async (
         counts: noCounts(),
         warnings: [],
         planHash: null,
+        guard: [],
         requestedAt: now,
         startedAt: run ? iso(run.startedAt) : null,
         endedAt: null,
@@ -240,9 +252,10 @@ const endedRun = async (
   const ending: RunDoc = {
     ...base,
     phase: "ended",
-    outcome,
+    // Whoever ended it before has said how.
+    outcome: base.outcome ?? outcome,
     failure,
-    endedAt: now,
+    endedAt: base.endedAt ?? now,
     ...(run ? { counts: run.counts, warnings: run.warnings } : {}),
   };
   return known ? { op: "replace", doc: ending, etag: known._etag } : { op: "create", doc: ending };

@@ -16,9 +16,11 @@ import {
   type RunCounts,
   type RunDoc,
   type RunMode,
+  type StoppedPlan,
   type Stored,
 } from "../../store/documents.ts";
 import type { DirectoryStore, HintQueue, WorkStore, Write } from "../../store/ports.ts";
+import type { GuardFinding } from "../guard.ts";
 import type { DirectorySource } from "../ports.ts";
 import type { Cursor, Links } from "./cursor.ts";
 import type { Staging } from "./staging.ts";
@@ -59,6 +61,10 @@ export interface Round {
   counts: RunCounts;
   warnings: { code: string; object?: string }[];
   planHash: string | null;
+  /** Set once the guard has looked at the plan and stopped it. */
+  stopped: StoppedPlan | null;
+  /** What the guard found, stopped or not. */
+  findings: GuardFinding[];
   /** Delta links of the last completed round; null = there is none. */
   links: Links | null;
   /** The run has a document of its own; a run of which nothing has been written has none. */
@@ -156,13 +162,15 @@ const runState = (round: Round): NonNullable<Head["run"]> => {
     mode: round.mode,
     cause: round.cause,
     epoch: round.epoch,
-    phase: round.cursor.at.phase,
+    phase: round.stopped && !round.stopped.approved ? "waiting" : round.cursor.at.phase,
     startedAt: round.startedAt,
     key: seal(needs.ambient, connection.ring.sealing, runKeyPlace(connection.connectionId, id), round.keyContent),
     cursor: seal(needs.ambient, connection.ring.sealing, cursorPlace(connection.connectionId, id), round.cursor),
-    counts: round.counts,
-    warnings: round.warnings,
+    // As they are at this place; what is counted from here on is counted again when the place is come back to.
+    counts: { ...round.counts },
+    warnings: [...round.warnings],
     planHash: round.planHash,
+    stopped: round.stopped,
   };
 };
 
@@ -244,6 +252,7 @@ export const newRunDoc = (round: Round): RunDoc => ({
   counts: round.counts,
   warnings: round.warnings,
   planHash: round.planHash,
+  guard: round.findings,
   requestedAt: new Date(round.startedAt).toISOString(),
   startedAt: new Date(round.startedAt).toISOString(),
   endedAt: null,

@@ -1,11 +1,13 @@
 /**
  * The plan of a run while it grows: chunks of changes by pass, raw membership changes, and the set of objects met.
- * It lives in memory; `flush` writes what is new to `work`, sealed under the run key, under ids that depend only on the cursor,
- * so that a page read again after a crash replaces what it had staged. A small plan is never flushed at all.
+ * It lives in memory; `flush` writes what is new to `work`, sealed under the run key. Only the cursor makes a part count, and a
+ * part's id names its writer: a worker that comes back after its lease writes beside what the one after it has staged, never
+ * over it. A small plan is never flushed at all.
  */
 import type { Ambient } from "../../ambient.ts";
 import type { KeyRing } from "../../crypto/key-ring.ts";
 import { type ContentKey, open, type Place, type Sealed, seal } from "../../crypto/seal.ts";
+import { AppError } from "../../errors.ts";
 import type { RunCounts } from "../../store/documents.ts";
 import type { WorkStore } from "../../store/ports.ts";
 import {
@@ -19,7 +21,7 @@ import {
 } from "../plan.ts";
 import type { Feed } from "../ports.ts";
 import { groupKeyBytes, personKeyBytes, SeenSet } from "../seen.ts";
-import { type Cursor, type Pass, passes } from "./cursor.ts";
+import { type Cursor, type Pass, passes, type Staged } from "./cursor.ts";
 
 /** Raw membership changes of one group, as the feed told them. */
 export interface GroupEdges {
@@ -75,6 +77,8 @@ export interface StagingNeeds {
   work: WorkStore;
   ring: KeyRing;
   runId: string;
+  /** Of the lease under which this is written. */
+  owner: string;
   key: ContentKey;
   counts: RunCounts;
   /** Nobody is admitted by a dry run: it stages ids and hash terms, and no attribute of anybody. */
@@ -93,6 +97,7 @@ export class Staging {
   #edgeIds = 0;
   #edgeParts: number;
   #seenParts: Record<Feed, number>;
+  readonly #writers: Cursor["writers"];
   #flushed: boolean;
   readonly sum: TermSum;
 
@@ -101,6 +106,7 @@ export class Staging {
     this.#chunks = { ...cursor.chunks };
     this.#edgeParts = cursor.edgeParts;
     this.#seenParts = { ...cursor.seenParts };
+    this.#writers = [...cursor.writers, { owner: needs.owner, ...this.#staged() }];
     this.sum = new TermSum(cursor.sum);
     this.#flushed = cursor.edgeParts + cursor.seenParts.groups + cursor.seenParts.users > 0;
   }
@@ -109,9 +115,7 @@ export class Staging {
   async resume(): Promise<void> {
     for (const feed of ["groups", "users"] as const)
       for (let part = 0; part < this.#seenParts[feed]; part++)
-        this.#seen[feed].unpack(
-          Buffer.from((await this.#needs.work.get(this.#needs.runId, `seen:${feed}:${part}`)) ?? "", "base64"),
-        );
+        this.#seen[feed].unpack(Buffer.from(await this.#stored(this.#seenId(feed, part)), "base64"));
   }
 
   /** Everything staged is still in memory. */
@@ -124,6 +128,11 @@ export class Staging {
     let changes = this.#edgeIds;
     for (const chunk of this.#pending.values()) changes += chunk.size;
     return changes;
+  }
+
+  /** Nothing is only in memory; objects that were met without a change count too. */
+  get written(): boolean {
+    return this.unflushed === 0 && this.#touched.groups.size + this.#touched.users.size === 0;
   }
 
   met(feed: Feed, id: string): boolean {
@@ -212,7 +221,7 @@ export class Staging {
 
   async chunk(pass: Pass, chunk: number): Promise<Change[]> {
     const pending = this.#pending.get(chunkCode(pass, chunk));
-    return pending ? [...pending.values()] : ((await this.#part<Change[]>(`chunk:${pass}:${chunk}`)) ?? []);
+    return pending ? [...pending.values()] : this.#part<Change[]>(this.#chunkId(pass, chunk));
   }
 
   /** Whether this is the newest word on the object: an older chunk may hold a change that a later page has replaced. */
@@ -222,20 +231,30 @@ export class Staging {
     return this.#seen[feed].get(keyBytes(feed, change.id))?.chunk === chunkCode(pass, chunk);
   }
 
+  /** Remembers for the rest of the slice what this run has made of a person. */
+  wrotePerson(id: string, active: boolean): void {
+    this.#seen.users.flag(personKeyBytes(id), active);
+  }
+
+  /** This slice itself has written the person as active; false says nothing. */
+  isWrittenActive(id: string): boolean {
+    return this.#seen.users.isFlagged(personKeyBytes(id));
+  }
+
   /** Writes what is only in memory to `work`; returns the part of the cursor that points at it. */
-  async flush(): Promise<Pick<Cursor, "chunks" | "edgeParts" | "seenParts" | "sum">> {
+  async flush(): Promise<Staged & Pick<Cursor, "writers" | "sum">> {
     const { work, runId } = this.#needs;
     for (const [code, changes] of this.#pending) {
       const { pass, chunk } = chunkOf(code);
       await this.#put(
-        `chunk:${pass}:${chunk}`,
+        this.#chunkId(pass, chunk),
         [...changes.values()].map(this.#needs.dry ? withoutAttributes : (change) => change),
       );
       this.#chunks[pass] = Math.max(this.#chunks[pass], chunk + 1);
     }
     this.#pending.clear();
     if (this.#edgeIds > 0) {
-      await this.#put(`edges:${this.#edgeParts}`, this.#edges);
+      await this.#put(this.#edgesId(this.#edgeParts), this.#edges);
       this.#edgeParts++;
       this.#edges = {};
       this.#edgeIds = 0;
@@ -244,7 +263,7 @@ export class Staging {
       if (this.#touched[feed].size === 0) continue;
       const packed = this.#seen[feed].pack([...this.#touched[feed]].map((id) => keyBytes(feed, id)));
       await work.put(runId, {
-        id: `seen:${feed}:${this.#seenParts[feed]}`,
+        id: this.#seenId(feed, this.#seenParts[feed]),
         kind: "seen",
         content: packed.toString("base64"),
       });
@@ -252,12 +271,11 @@ export class Staging {
       this.#touched[feed].clear();
     }
     this.#flushed = true;
-    return {
-      chunks: { ...this.#chunks },
-      edgeParts: this.#edgeParts,
-      seenParts: { ...this.#seenParts },
-      sum: this.sum.toString(),
-    };
+    return { ...this.#staged(), writers: this.#writers, sum: this.sum.toString() };
+  }
+
+  #staged(): Staged {
+    return { chunks: { ...this.#chunks }, edgeParts: this.#edgeParts, seenParts: { ...this.#seenParts } };
   }
 
   #append(change: Change): number {
@@ -285,7 +303,23 @@ export class Staging {
   }
 
   async #edgePart(part: number): Promise<EdgePart> {
-    return part === this.#edgeParts ? this.#edges : ((await this.#part<EdgePart>(`edges:${part}`)) ?? {});
+    return part === this.#edgeParts ? this.#edges : this.#part<EdgePart>(this.#edgesId(part));
+  }
+
+  #chunkId(pass: Pass, chunk: number): string {
+    return `chunk:${pass}:${chunk}:${this.#writerOf(chunk, ({ chunks }) => chunks[pass])}`;
+  }
+
+  #edgesId(part: number): string {
+    return `edges:${part}:${this.#writerOf(part, ({ edgeParts }) => edgeParts)}`;
+  }
+
+  #seenId(feed: Feed, part: number): string {
+    return `seen:${feed}:${part}:${this.#writerOf(part, ({ seenParts }) => seenParts[feed])}`;
+  }
+
+  #writerOf(part: number, firstOf: (staged: Staged) => number): string {
+    return this.#writers.findLast((writer) => firstOf(writer) <= part)?.owner ?? this.#needs.owner;
   }
 
   #place(id: string): Place {
@@ -298,13 +332,19 @@ export class Staging {
     await work.put(runId, { id, kind: "chunk", content: seal(ambient, key, this.#place(id), content) });
   }
 
-  async #part<T>(id: string): Promise<T | null> {
+  /** Throws `plan-lost` when the part has expired: a plan with holes is no plan. */
+  async #part<T>(id: string): Promise<T> {
     if (this.#cache.has(id)) return this.#cache.get(id) as T;
-    const text = await this.#needs.work.get(this.#needs.runId, id);
-    const content = text === null ? null : open(this.#needs.key, this.#place(id), text as Sealed<T>);
+    const content = open(this.#needs.key, this.#place(id), (await this.#stored(id)) as Sealed<T>);
     if (this.#cache.size >= cachedParts) this.#cache.delete(this.#cache.keys().next().value as string);
     this.#cache.set(id, content);
     return content;
+  }
+
+  async #stored(id: string): Promise<string> {
+    const text = await this.#needs.work.get(this.#needs.runId, id);
+    if (text === null) throw new AppError("plan-lost");
+    return text;
   }
 }
 

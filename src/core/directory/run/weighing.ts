@@ -8,6 +8,7 @@
 import { personId } from "../../crypto/key-ring.ts";
 import { isAppError } from "../../errors.ts";
 import { ids } from "../../store/documents.ts";
+import { weighGuard } from "../guard.ts";
 import { type KnownGroup, planHash, version } from "../plan.ts";
 import { byLeaf, sortByBits } from "../shards.ts";
 import { knownGroup, knownPerson } from "./reading.ts";
@@ -39,6 +40,7 @@ export const weigh = async (round: Round): Promise<void> => {
     ...counts
   } = round.counts;
   round.planHash = planHash(round.doc.settingsVersion, counts, round.staging.sum);
+  round.findings = weighGuard(round.connection.settings.guard, round.head, round.counts, round.needs.ambient.now());
   cursor.at = { phase: "applying", pass: 0, chunk: 0 };
 };
 

@@ -2,6 +2,7 @@
  * What a hint sets off: claim head, do what is due, release. All that has to be remembered between two hints is in head, so any
  * number of hints, lost hints and killed workers come to the same.
  */
+import { directoryTenant } from "../../connections/open.ts";
 import { AppError, isAppError } from "../../errors.ts";
 import { commit } from "../../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Stored } from "../../store/documents.ts";
@@ -12,12 +13,22 @@ import { apply } from "./applying.ts";
 import { openRun, startRun } from "./begin.ts";
 import { finish, finishDry } from "./finish.ts";
 import { read } from "./reading.ts";
-import { discard, fail, restart, retryLater } from "./recover.ts";
+import { discard, fail, maxAttempts, restart, retryLater } from "./recover.ts";
 import { countRequests, LostTurn, type Round, SliceEnded, Superseded, type WorkerNeeds } from "./round.ts";
+import { stop } from "./waiting.ts";
 import { weigh } from "./weighing.ts";
 
 /** What became of a hint; for the log. */
-export type Worked = "nothing-due" | "held" | "gone" | "done" | "continues" | "retries" | "lost-turn" | "closed";
+export type Worked =
+  | "nothing-due"
+  | "waiting"
+  | "held"
+  | "gone"
+  | "done"
+  | "continues"
+  | "retries"
+  | "lost-turn"
+  | "closed";
 
 export const work =
   (needs: WorkerNeeds) =>
@@ -29,7 +40,10 @@ export const work =
     const head = await store.claim(connectionId, { owner, now, leaseUntil: now + needs.leaseMilliseconds });
     if (!head) return await held(needs, hint);
     const doc = await store.read(connectionId, "connection", ids.connection);
-    if (!doc) return "gone";
+    if (!doc) {
+      await release(needs, head, null);
+      return "gone";
+    }
     if (doc.state === "closing") {
       if (doc.closesAt !== null && Date.parse(doc.closesAt) <= now) {
         await needs.finishClosing(doc, head);
@@ -38,7 +52,7 @@ export const work =
       await release(needs, head, doc.closesAt === null ? null : Date.parse(doc.closesAt));
       return "nothing-due";
     }
-    if (doc.settings.paused || doc.tid === null || (doc.state !== "active" && doc.state !== "needs-attention")) {
+    if (doc.settings.paused || directoryTenant(doc) === null) {
       await release(needs, head, null);
       return "nothing-due";
     }
@@ -46,6 +60,16 @@ export const work =
     if (!head.run && !head.requested && !due) {
       await release(needs, head, wakeAfter(head, now));
       return "nothing-due";
+    }
+    const undecided = head.run?.epoch === head.epoch && head.run.stopped?.approved === false ? head.run.stopped : null;
+    if (undecided && undecided.expiresAt > now) {
+      await release(needs, head, undecided.expiresAt);
+      return "waiting";
+    }
+    if (undecided) {
+      await discard(needs, head, doc, "expired");
+      await needs.hints.send(hint);
+      return "continues";
     }
     return await runSlice(needs, hint, head, doc, owner);
   };
@@ -62,7 +86,12 @@ const held = async (needs: WorkerNeeds, hint: Hint): Promise<Worked> => {
 
 const release = async (needs: WorkerNeeds, head: Stored<Head>, wakeAt: number | null): Promise<void> => {
   const worker = { owner: head.owner as string, epoch: head.epoch };
-  await commit(needs, head, { worker, advance: (fresh) => ({ ...fresh, owner: null, leaseUntil: 0, wakeAt }) });
+  // Whoever has moved head since - a run asked for, a plan approved - has said there when it is due.
+  const wakes = (fresh: Head): number | null => (fresh.commitId === head.commitId ? wakeAt : fresh.wakeAt);
+  await commit(needs, head, {
+    worker,
+    advance: (fresh) => ({ ...fresh, owner: null, leaseUntil: 0, attempts: 0, wakeAt: wakes(fresh) }),
+  });
 };
 
 const runSlice = async (
@@ -74,6 +103,7 @@ const runSlice = async (
 ): Promise<Worked> => {
   let round: Round | null = null;
   try {
+    if (head.attempts >= maxAttempts) throw new AppError("unexpected", { detail: "Workers have died over this run." });
     const connection = await needs.contextFor(doc);
     if (head.run && head.run.epoch !== head.epoch) {
       await discard(needs, head, doc, "cancelled");
@@ -88,7 +118,10 @@ const runSlice = async (
         await read(round);
         await weigh(round);
         if (round.mode === "dry-run") await finishDry(round);
-        else await finish(round, await apply(round));
+        else if (round.findings.length > 0 && !round.stopped) {
+          await stop(round);
+          return "waiting";
+        } else await finish(round, await apply(round));
         return "done";
       } catch (error) {
         if (!(error instanceof CursorExpired)) throw error;
@@ -115,7 +148,7 @@ const runSlice = async (
       return "continues";
     }
     const failure = isAppError(error) ? error : new AppError("unexpected", { cause: error });
-    const wait = await retryLater(needs, round, head, doc, failure);
+    const wait = failure.code === "plan-lost" ? "failed" : await retryLater(needs, round, head, failure);
     if (wait === "failed") await fail(needs, round?.head ?? head, doc, failure);
     else await needs.hints.send(hint, Math.ceil(wait / 1000));
     if (failure.code === "unexpected") throw failure;

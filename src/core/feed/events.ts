@@ -1,0 +1,86 @@
+/**
+ * The events of the change feed as one JSON Schema. A type is kind and operation of an entry of the change log; whoever adds an
+ * operation there adds its line here. Members that may be left out can be added to an event without a new version.
+ */
+import { z } from "zod";
+import type { EntryKind, Operation } from "../audit/entries.ts";
+import { ChangeView } from "../views/changes.ts";
+import { MatchHints } from "./match-hints.ts";
+
+const eventTexts = {
+  "connection.created": "A draft of the connection was made.",
+  "connection.updated": "The connection was renamed, changed its state, or is to be deleted.",
+  "tier.updated": "A tier of access was wanted, approved, confirmed or taken back; `object` is the tier.",
+  "settings.updated": "Somebody changed the settings of the directory sync.",
+  "run.requested": "Somebody asked for a run; `object` is the run.",
+  "run.stopped": "The guard has stopped the plan of a run, which now waits for approval.",
+  "run.approved": "Somebody let a stopped plan go on.",
+  "run.cancelled": "Somebody ended a run, or rejected its plan.",
+  "run.ended":
+    "A run has ended. With the evidence `dry-run` nothing was applied; else the directory is here as it was read.",
+  "person.created": "A person is new; `object` is the person. `groups` are those the person is in.",
+  "person.updated": "Fields of a person have changed.",
+  "person.deactivated":
+    "A person is no longer synchronised, for the reason in `evidence`; the memberships end with it.",
+  "person.revived":
+    "A person is synchronised again. `groups` are those the person is in; a link to a product user still holds.",
+  "group.created": "A group is new; `object` is the group.",
+  "group.updated": "Fields of a group have changed.",
+  "group.removed": "A group is gone, with its memberships.",
+  "members.changed": "People or nested groups came into a group or left it; `object` is the group.",
+  "product-user.changed":
+    "A person was linked to a user of the product, or the link has ended; `object` is the person.",
+} as const satisfies Partial<Record<`${EntryKind}.${Operation}`, string>>;
+type EventType = keyof typeof eventTexts;
+
+const FieldValue = z.union([z.string(), z.boolean(), z.array(z.string())]).nullable();
+const fieldChanges = z.array(z.object({ field: z.string(), before: FieldValue, after: FieldValue }));
+
+const { kind: _kind, op: _op, type: _type, matchHints: _hints, ...members } = ChangeView.shape;
+const { run, evidence, correlationId, groups, added, removed, childrenAdded, childrenRemoved, ...always } = members;
+
+/** What an event of a kind has beside the members of every event. */
+const partsOf = {
+  connection: { run, evidence, correlationId },
+  tier: { correlationId },
+  settings: { correlationId },
+  run: { run, evidence, correlationId },
+  person: { run, evidence, groups, changes: fieldChanges },
+  group: { run, evidence, changes: fieldChanges },
+  members: { run, evidence, added, removed, childrenAdded, childrenRemoved },
+  "product-user": { correlationId, changes: fieldChanges },
+} satisfies Record<EntryKind, z.core.$ZodLooseShape>;
+
+const eventSchema = (type: EventType) => {
+  const [kind = "", op = ""] = type.split(".");
+  return z
+    .object({
+      ...always,
+      type: z.literal(type),
+      kind: z.literal(kind),
+      op: z.literal(op),
+      ...partsOf[kind as EntryKind],
+      ...(type === "person.created" ? { matchHints: MatchHints.optional() } : {}),
+    })
+    .meta({ description: eventTexts[type] });
+};
+
+export const eventSchemas = new Map<string, ReturnType<typeof eventSchema>>(
+  (Object.keys(eventTexts) as EventType[]).map((type) => [type, eventSchema(type)]),
+);
+
+export const eventsDocument = (publicBaseUrl: string): Record<string, unknown> => {
+  const types = [...eventSchemas.keys()];
+  const definitions = [...eventSchemas].map(([type, schema]) => {
+    // Of what comes in: that forbids no member that is not known yet.
+    const { $schema: _, ...plain } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+    return [type, plain];
+  });
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    $id: `${publicBaseUrl}/api/v1/events.json`,
+    title: "A change of a data connection, as the change feed tells it",
+    oneOf: types.map((type) => ({ $ref: `#/$defs/${type}` })),
+    $defs: Object.fromEntries(definitions),
+  };
+};
