@@ -102,9 +102,9 @@ const formsOf = (word: string): Set<string> => {
     const bytes = Buffer.from(id, "hex");
     // As .NET writes a Guid: its first three parts turned round.
     const turned = Buffer.concat([
-      bytes.subarray(0, 4).reverse(),
-      bytes.subarray(4, 6).reverse(),
-      bytes.subarray(6, 8).reverse(),
+      bytes.subarray(0, 4).toReversed(),
+      bytes.subarray(4, 6).toReversed(),
+      bytes.subarray(6, 8).toReversed(),
       bytes.subarray(8),
     ]);
     for (const form of [Buffer.from(id, "hex"), turned]) addBytes(forms, form);
@@ -165,7 +165,7 @@ export const finderOf = (words: Iterable<string>, shortest = shortestPart): Find
       for (const word of wordsIn(text)) hits.push(`${where}: ${word}`);
       if (hits.length >= mostReported) break;
     }
-    return hits;
+    return hits.slice(0, mostReported);
   };
   return {
     wordsIn,
