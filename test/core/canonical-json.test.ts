@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonicalJson, type Json } from "../../src/core/canonical-json.ts";
@@ -32,8 +33,8 @@ describe("canonical JSON", () => {
   it("says different things of different values", () => {
     fc.assert(
       fc.property(json, json, (one, other) => {
-        const equal = JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
-        expect(canonicalJson(one) === canonicalJson(other)).toBe(equal);
+        const plain = (value: Json): unknown => JSON.parse(JSON.stringify(value));
+        expect(canonicalJson(one) === canonicalJson(other)).toBe(isDeepStrictEqual(plain(one), plain(other)));
       }),
     );
   });
@@ -59,14 +60,6 @@ describe("canonical JSON", () => {
     expect(() => canonicalJson({ a: [number] })).toThrow(TypeError);
   });
 });
-
-const sorted = (value: Json): Json => {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== "object") return value;
-  return Object.entries(value)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, member]) => ["member", key, member === undefined ? null : sorted(member)]) as Json;
-};
 
 describe.skipIf(!existsSync(vectors))("canonical JSON against the vectors of RFC 8785", () => {
   const files = existsSync(vectors) ? readdirSync(vectors).filter((name) => name.endsWith(".input.json")) : [];

@@ -34,15 +34,19 @@ it(`equals the oracle after each of ${kills} kills, one of them with the queue e
   for (let kill = 1; kill <= kills; kill++) {
     await tenant.change(1000 + kill, 10 + random.below(120));
     let ended = false;
-    const synced = tenant.sync().finally(() => {
-      ended = true;
-    });
+    const synced = tenant
+      .sync()
+      .catch(() => null)
+      .finally(() => {
+        ended = true;
+      });
     await delay(50 + random.below(1000));
     if (!ended) met++;
     await stack.host.kill();
     if (kill === 5) await emptyQueue();
     await stack.host.running();
-    await synced;
+    // The request that asked for the run may have died with the host; then nobody has asked.
+    if (!(await synced)) await tenant.sync();
     expect(await tenant.compare(), `after kill ${kill}`).toEqual({ tenant: nothing, feed: nothing });
   }
   expect(met, "kills that met a run").toBeGreaterThan(kills / 2);

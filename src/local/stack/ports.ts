@@ -2,6 +2,7 @@
  * Which port each stand-in has. Links stored with its address must still work after a restart, so ports are written down in
  * the data folder and asked for again.
  */
+import { randomInt } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -79,6 +80,13 @@ export const holdPort = (port: number): Promise<{ address: string; close(): Prom
     });
   });
 
+/**
+ * Below the ports that a system gives to whoever asks for any (from 32768 on Linux): those may be somebody's before the host
+ * listens.
+ */
+const lowestChosenPort = 20_000;
+const highestChosenPort = 30_000;
+
 /** The host's two ports: `port` for http, the next one for https. Absent or 0: any two neighbours that are free. */
 export const hostPort = async (port: number | undefined): Promise<number> => {
   if (port) {
@@ -88,13 +96,12 @@ export const hostPort = async (port: number | undefined): Promise<number> => {
     return port;
   }
   for (let tries = 0; tries < 50; tries++) {
-    const first = await anyFreePort();
-    if (first < 65_535 && (await isFree(first + 1))) return first;
+    const first = randomInt(lowestChosenPort, highestChosenPort);
+    if ((await isFree(first)) && (await isFree(first + 1))) return first;
   }
   throw new StackFault("No two neighbouring ports are free.");
 };
 
-const anyFreePort = (): Promise<number> => holdBriefly(0).then((port) => port ?? 0);
 const isFree = async (port: number): Promise<boolean> => (await holdBriefly(port)) !== null;
 
 const holdBriefly = async (port: number): Promise<number | null> => {
