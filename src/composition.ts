@@ -2,7 +2,6 @@
  * The only file that knows every part: builds the use-cases from the settings by plain calls, once, on first use. A fault in the
  * settings is then a plain 500 whose log names them, and not an app without functions.
  */
-import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { ManagedIdentityCredential } from "@azure/identity";
 import { monotonicFactory } from "ulid";
@@ -40,6 +39,7 @@ import { showPermissions } from "./core/consent/show-permissions.ts";
 import { signInCallback } from "./core/consent/sign-in.ts";
 import { startConsent } from "./core/consent/start.ts";
 import { makeKeys } from "./core/crypto/keys.ts";
+import { pooledRandomBytes } from "./core/crypto/random-bytes.ts";
 import type { WorkerNeeds } from "./core/directory/run/round.ts";
 import { work } from "./core/directory/run/worker.ts";
 import { wake } from "./core/directory/wake.ts";
@@ -71,7 +71,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const newUlid = monotonicFactory();
   const ambient: Ambient = {
     now,
-    randomBytes: (count) => randomBytes(count),
+    randomBytes: pooledRandomBytes(),
     ulid: () => newUlid(now()).toLowerCase(),
   };
   const identity = new ManagedIdentityCredential(

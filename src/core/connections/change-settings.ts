@@ -53,8 +53,8 @@ export const changeSettings =
   };
 
 /**
- * A run under way is void, because the epoch has moved: it is due again, and so is one that was asked for. A pause stops these
- * as well, and when it ends the connection is due at once.
+ * A run under way is void, because the epoch has moved: where there is a schedule it is due again, and so is one that was asked
+ * for and has not begun. A pause stops these as well, and when it ends the connection is due at once.
  */
 export const scheduleAfter = (
   head: Pick<Head, "connectionId" | "run" | "requested" | "dueAt">,
@@ -64,7 +64,8 @@ export const scheduleAfter = (
 ): Pick<Head, "dueAt" | "wakeAt"> => {
   if (after.paused) return { dueAt: null, wakeAt: null };
   // A run that has written nothing yet is in nobody's head but its worker's: there only the time of its beginning tells of it.
-  const isVoided = head.run !== null || (head.dueAt !== null && head.dueAt <= now);
+  // A dry run is not made good for by a run that is none.
+  const isVoided = (head.run !== null && head.run.mode !== "dry-run") || (head.dueAt !== null && head.dueAt <= now);
   const dueAt = after.automatic && (before.paused || isVoided) ? now : nextDue(head.connectionId, after, now);
   return { dueAt, wakeAt: wakeAfter({ run: head.run, requested: head.requested, dueAt }, now) };
 };

@@ -83,11 +83,12 @@ export const restoreConnection =
             changes: states(current, after),
           }),
         ],
+        // A run that was under way when the deletion began is still to be put away: while it is there, no other begins.
         advance: (before) => ({
           ...before,
           epoch: before.epoch + 1,
           dueAt: resumes ? now : null,
-          wakeAt: resumes ? now : null,
+          wakeAt: resumes || before.run ? now : null,
         }),
       };
     });

@@ -95,6 +95,7 @@ const emptied = (before: Head): Head => ({
   requested: null,
   run: null,
   links: null,
+  emptying: [],
   ttl: headTtlSeconds,
 });
 

@@ -203,6 +203,8 @@ export interface Head extends Base {
   lastRound: { startedAt: number; endedAt: number; cause: RunCause; outcome: RunOutcome; requests: number } | null;
   counters: { people: number; groups: number; memberships: number };
   size: PartitionSize;
+  /** Object ids of groups that are removed and have shards left. */
+  emptying: string[];
   /** Removals of the last days, for the guard. */
   guard: GuardDay[];
 }

@@ -25,5 +25,6 @@ export const newHead = (connectionId: string, commitId: string): Head => ({
   lastRound: null,
   counters: { people: 0, groups: 0, memberships: 0 },
   size: emptySize,
+  emptying: [],
   guard: [],
 });

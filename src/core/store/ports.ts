@@ -114,7 +114,7 @@ export interface ConsumerStore {
   remove(connectionId: string, name: string): Promise<void>;
 }
 
-/** Staged parts of a run; container `work`, pk run id. Ids are deterministic, so writing a part again replaces it. */
+/** Staged parts of a run; container `work`, pk run id. Writing a part again replaces it; two workers never share an id. */
 export interface WorkStore {
   put(runId: string, part: { id: string; kind: "chunk" | "seen"; content: Sealed<unknown> | string }): Promise<void>;
   get(runId: string, id: string): Promise<string | null>;

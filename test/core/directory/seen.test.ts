@@ -45,6 +45,22 @@ describe("the set of objects met", () => {
     fc.record({ op: fc.constant("reload" as const) }),
   );
 
+  it("keeps a flag beside a record while it grows and when it is set again, and never packs it", () => {
+    const seen = new SeenSet();
+    seen.flag(idOf(0), true);
+    expect([seen.isFlagged(idOf(0)), seen.has(idOf(0))]).toEqual([false, false]);
+    for (let n = 0; n < 10; n++) seen.set(idOf(n), n);
+    for (const n of [1, 2]) seen.flag(idOf(n), true);
+    seen.flag(idOf(2), false);
+    for (let n = 10; n < 2000; n++) seen.set(idOf(n), n);
+    seen.set(idOf(1), 7);
+    expect([0, 1, 2, 1999].map((n) => seen.isFlagged(idOf(n)))).toEqual([false, true, false, false]);
+    expect([seen.size, seen.has(idOf(1)), seen.get(idOf(1))?.chunk]).toEqual([2000, true, 7]);
+    const again = new SeenSet();
+    again.unpack(seen.pack([idOf(1)]));
+    expect([again.has(idOf(1)), again.isFlagged(idOf(1))]).toEqual([true, false]);
+  });
+
   it("answers like a map, while it grows, when ids crowd, and after it was packed and unpacked", () => {
     fc.assert(
       fc.property(fc.array(operation, { minLength: 1, maxLength: 40 }), (operations) => {

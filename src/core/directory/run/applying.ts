@@ -5,10 +5,11 @@
  */
 import { AppError } from "../../errors.ts";
 import type { Commit } from "../../store/commit.ts";
-import type { Head } from "../../store/documents.ts";
+import { type Head, ids } from "../../store/documents.ts";
 import type { Change } from "../plan.ts";
 import { Batch } from "./batch.ts";
-import { passes } from "./cursor.ts";
+import { type Pass, passes } from "./cursor.ts";
+import { sealAhead } from "./new-person.ts";
 import { prepare } from "./prepare.ts";
 import { carryOn, commitAs, firstRunDoc, flush, type Round, SliceEnded } from "./round.ts";
 
@@ -16,6 +17,7 @@ import { carryOn, commitAs, firstRunDoc, flush, type Round, SliceEnded } from ".
 export const apply = async (round: Round): Promise<Batch> => {
   // An earlier slice may have applied part of the chunk it stopped in: there nothing is taken to be new.
   const resumedAt = round.cursor.at;
+  await clearLeftovers(round);
   let batch = new Batch(resumedAt, resumedAt.phase === "applying");
   for (;;) {
     const { at } = round.cursor;
@@ -26,16 +28,31 @@ export const apply = async (round: Round): Promise<Batch> => {
       round.cursor.at = { phase: "applying", pass: at.pass + 1, chunk: 0 };
       continue;
     }
-    const changes = await round.staging.chunk(pass, at.chunk);
-    batch = await applyChanges(
-      round,
-      batch,
-      changes.filter((change) => round.staging.current(change, pass, at.chunk)),
-      at === resumedAt,
-    );
+    const changes = await currentChanges(round, pass, at.chunk);
+    batch = await applyChanges(round, batch, changes, {
+      careful: at === resumedAt,
+      next: () => currentChanges(round, pass, at.chunk + 1),
+    });
     round.cursor.at = { phase: "applying", pass: at.pass, chunk: at.chunk + 1 };
   }
 };
+
+/** Shards that a run which was broken off has left of groups it removed. They go first: such a group may come back. */
+const clearLeftovers = async (round: Round): Promise<void> => {
+  for (const id of round.head.emptying) {
+    let left: Change[] = [{ kind: "group", id, op: "remove", from: null, to: null }];
+    while (left.length > 0) {
+      const batch = new Batch(round.cursor.at);
+      const later = await prepare(round, batch, left);
+      left = [...(await sendOn(round, batch)), ...later];
+    }
+  }
+};
+
+const currentChanges = async ({ staging }: Round, pass: Pass, chunk: number): Promise<Change[]> =>
+  chunk < staging.chunks(pass)
+    ? (await staging.chunk(pass, chunk)).filter((change) => staging.current(change, pass, chunk))
+    : [];
 
 const changesPerStep = 60;
 /** Somebody else writes the same documents again and again: the run comes back later. */
@@ -45,7 +62,7 @@ const applyChanges = async (
   round: Round,
   open: Batch,
   changes: readonly Change[],
-  careful: boolean,
+  { careful, next }: { careful: boolean; next: () => Promise<Change[]> },
 ): Promise<Batch> => {
   let batch = open;
   let rest = [...changes];
@@ -56,7 +73,8 @@ const applyChanges = async (
     if (left.length === 0 && !batch.full) continue;
     if (batch.size === 0 && left.length > 0)
       throw new AppError("unexpected", { detail: "A single change does not fit into a commit." });
-    rest = [...(await sendOn(round, batch)), ...rest];
+    const [again] = await Promise.all([sendOn(round, batch), sealAhead(round, rest, next)]);
+    rest = [...again, ...rest];
     batch = new Batch(round.cursor.at, careful);
     if (round.needs.ambient.now() >= round.sliceEndsAt) throw new SliceEnded();
   }
@@ -76,7 +94,9 @@ export const sendOn = async (round: Round, batch: Batch): Promise<Change[]> => {
     round.cursor.at = reached;
     return next;
   };
-  return send(round, batch, carry, () => ({ writes: firstRunDoc(round) }));
+  const left = await send(round, batch, carry, () => ({ writes: firstRunDoc(round) }));
+  round.progressed = true;
+  return left;
 };
 
 /**
@@ -103,6 +123,8 @@ export const send = async (
       sent.eachPerson((id, state) => round.staging.wrotePerson(id, state === "active"));
       return left;
     }
+    if (result.id === ids.connection)
+      round.doc = (await round.needs.store.read(round.doc.connectionId, "connection", ids.connection)) ?? round.doc;
     // Careful: this time nothing is assumed to be absent.
     current = new Batch(batch.from, true);
     left.push(...(await prepare(round, current, sent.changes)));

@@ -6,11 +6,17 @@ import type { Write } from "../../store/ports.ts";
 import type { Change } from "../plan.ts";
 import type { Position } from "./cursor.ts";
 
+/** The run's own document and the connection may go out with any batch. */
+const maxWrites = maxWritesPerCommit - 2;
+const maxBytes = maxBytesPerCommit - 40_000;
+
 export class Batch {
   readonly entries: EntryDraft[] = [];
   readonly changes: Change[] = [];
   /** People, groups and memberships that come and go with this batch. */
   readonly delta = { people: 0, groups: 0, memberships: 0 };
+  /** Groups that are removed; true while shards of theirs are left. */
+  readonly emptying = new Map<string, boolean>();
   /** Where the run was when the batch was begun: nothing before it is missing in the store. */
   readonly from: Position;
   /** Load every document before it is written; a first attempt takes new objects to be new. */
@@ -33,7 +39,7 @@ export class Batch {
   }
 
   fits(writes: number, bytes: number): boolean {
-    return this.#writes.size + writes <= maxWritesPerCommit && this.#bytes + bytes <= maxBytesPerCommit;
+    return this.#writes.size + writes <= maxWrites && this.#bytes + bytes <= maxBytes;
   }
 
   /** The document as this batch leaves it: undefined = not touched, null = deleted. */
@@ -57,8 +63,9 @@ export class Batch {
 
   log(entry: EntryDraft): void {
     this.entries.push(entry);
-    this.#bytes +=
-      300 + (entry.changes?.length ?? 0) + 26 * ((entry.added?.length ?? 0) + (entry.removed?.length ?? 0));
+    const people = [entry.added, entry.removed];
+    const groups = [entry.groups, entry.childrenAdded, entry.childrenRemoved];
+    this.#bytes += 300 + (entry.changes?.length ?? 0) + 27 * countOf(people) + 41 * countOf(groups);
   }
 
   writes(): Write[] {
@@ -74,8 +81,10 @@ export class Batch {
   /** Head with this batch counted in. */
   count(head: Head): Head {
     const { people, groups, memberships } = head.counters;
+    const begun = [...this.emptying].filter(([, shardsLeft]) => shardsLeft).map(([id]) => id);
     return {
       ...head,
+      emptying: [...head.emptying.filter((id) => !this.emptying.has(id)), ...begun],
       counters: {
         people: people + this.delta.people,
         groups: groups + this.delta.groups,
@@ -90,6 +99,9 @@ export class Batch {
     this.#bytes += bytes;
   }
 }
+
+const countOf = (lists: readonly (readonly string[] | undefined)[]): number =>
+  lists.reduce((sum, list) => sum + (list?.length ?? 0), 0);
 
 /** Bytes of a document's JSON; shards are measured by their ids, which are most of them. */
 const approximateSize = (doc: DirectoryDoc): number =>

@@ -14,67 +14,53 @@ import type { Write } from "../../store/ports.ts";
 import { guardAfter } from "../guard.ts";
 import type { Change } from "../plan.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
-import { send, sendOn } from "./applying.ts";
+import { send } from "./applying.ts";
 import { Batch } from "./batch.ts";
 import type { Links } from "./cursor.ts";
-import { prepare } from "./prepare.ts";
 import { countRequests, linksPlace, newRunDoc, type Round } from "./round.ts";
 
 export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const { needs, connection } = round;
   const { connectionId, ring } = connection;
   countRequests(round);
-  let last = batch;
-  // The last commit also writes the run, its entry and perhaps the connection.
-  while (!last.fits(3, 20_000)) {
-    const left = await sendOn(round, last);
-    last = new Batch(round.cursor.at);
-    round.counts.moved += (await prepare(round, last, left)).length;
-  }
   const ended = needs.ambient.now();
   const changed = changes(round) > 0;
-  const recovered = round.doc.state === "needs-attention";
   const known = round.isDocumented ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
   const links = seal(needs.ambient, ring.sealing, linksPlace(connectionId), round.cursor.newLinks as Links);
   const outcome = changed ? "done" : "nothing";
 
   const runWrites = (): Write[] => {
     if (!changed && !known && round.warnings.length === 0) return [];
-    round.counts.documentsWritten += last.size + 3;
+    round.counts.documentsWritten += batch.size + 3;
     const doc = endedRunDoc(round, known, outcome, ended);
     return [known ? { op: "replace", doc, etag: known._etag } : { op: "create", doc }];
   };
-  const writes: Write[] = [...runWrites(), ...(recovered ? [recoveredConnection(round.doc)] : [])];
-  const entries = [
-    ...(recovered
-      ? [
-          draftEntry(needs.ambient, ring, connectionId, {
-            kind: "connection",
-            op: "updated",
-            object: "connection",
-            cause: round.cause,
-            run: round.id,
-            evidence: "recovered",
-          }),
-        ]
-      : []),
-    // The snapshot marker: here the directory is as the tenant was when it was read.
-    ...(changed || known
-      ? [
-          draftEntry(needs.ambient, ring, connectionId, {
-            kind: "run",
-            op: "ended",
-            object: round.id,
-            cause: round.cause,
-            run: round.id,
-          }),
-        ]
-      : []),
-  ];
-  const left = await send(round, last, advance(round, links, ended, outcome), () => ({ writes, entries }));
+  const run = { cause: round.cause, run: round.id };
+  const recovery = draftEntry(needs.ambient, ring, connectionId, {
+    kind: "connection",
+    op: "updated",
+    object: "connection",
+    ...run,
+    evidence: "recovered",
+  });
+  // The snapshot marker: here the directory is as the tenant was when it was read.
+  const marker = draftEntry(needs.ambient, ring, connectionId, { kind: "run", op: "ended", object: round.id, ...run });
+  const ownWrites = runWrites();
+  const left = await send(round, batch, advance(round, links, ended, outcome), () => {
+    const recovers = round.doc.state === "needs-attention";
+    return {
+      writes: [...ownWrites, ...(recovers ? [recoveredConnection(round.doc)] : [])],
+      entries: [...(recovers ? [recovery] : []), ...(changed || known ? [marker] : [])],
+    };
+  });
   // Room for the rest was lost when the batch was built again; its versions decide in the next round.
   round.counts.moved += left.length;
-  if (!round.staging.inMemory) await needs.work.drop(round.id);
+  await forget(round);
+};
+
+/** The run has ended whether this works or not: what stays can no longer be opened, and expires. */
+const forget = async (round: Round): Promise<void> => {
+  if (!round.staging.inMemory) await round.needs.work.drop(round.id).catch(() => undefined);
 };
 
 /** A dry run ends where its plan has been weighed: nothing of the directory is stored, and the links stay where they are. */
@@ -108,7 +94,7 @@ export const finishDry = async (round: Round): Promise<void> => {
       ],
     }),
   );
-  if (!round.staging.inMemory) await needs.work.drop(round.id);
+  await forget(round);
 };
 
 const endedRunDoc = (round: Round, known: Stored<RunDoc> | null, outcome: RunOutcome, ended: number): RunDoc => ({

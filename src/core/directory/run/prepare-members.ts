@@ -107,8 +107,8 @@ const activeOnly = ({ staging }: Round, batch: Batch, { states }: Loaded, people
 const shardsPerRemoval = 60;
 
 /**
- * The group's document and entry go first, its shards with it or in the batches that follow; shards left behind by a crash are
- * found by their ids when the change is prepared again.
+ * The group's document and entry go first, its shards with it or in the batches that follow. Until they are gone head remembers
+ * the group: the next run may not speak of it any more.
  */
 export const prepareRemoval = async (
   round: Round,
@@ -142,5 +142,7 @@ export const prepareRemoval = async (
     batch.delete(shard.id, shard);
     batch.delta.memberships -= shard.members.length;
   }
-  return shards.length === shardsPerRemoval ? change : null;
+  const more = shards.length === shardsPerRemoval;
+  batch.emptying.set(change.id, more);
+  return more ? change : null;
 };

@@ -4,16 +4,16 @@
  */
 import { iso } from "../../ambient.ts";
 import { draftEntry, logTtlSeconds } from "../../audit/change-log.ts";
-import type { FieldChange } from "../../audit/entries.ts";
-import { blindIndex, newPersonKey, openPersonKey } from "../../crypto/key-ring.ts";
+import { openPersonKey } from "../../crypto/key-ring.ts";
 import { seal } from "../../crypto/seal.ts";
 import { type DocOf, type GroupDoc, ids, type PersonDoc, type Stored } from "../../store/documents.ts";
 import { partitionBytes, partitionLimits } from "../../store/size.ts";
 import { groupPlace, personPlace } from "../places.ts";
 import { type Change, type GroupChange, type MembersChange, type PersonChange, version } from "../plan.ts";
-import type { FieldValue, PersonRecord } from "../records.ts";
-import type { Batch } from "./batch.ts";
 import { byLeaf } from "../shards.ts";
+import type { Batch } from "./batch.ts";
+import { fieldDifference, personDifference } from "./differences.ts";
+import { addressIndexes, type NewPerson, newPerson } from "./new-person.ts";
 import { prepareMembers, prepareRemoval } from "./prepare-members.ts";
 import { knownGroup, knownPerson } from "./reading.ts";
 import { type Round, setAside } from "./round.ts";
@@ -108,7 +108,7 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
 
 const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change: PersonChange): Promise<void> => {
   const { needs, connection } = round;
-  const { ring, connectionId } = connection;
+  const { connectionId } = connection;
   const stored = loaded.people.get(ids.person(change.id)) ?? null;
   const now = stored ? version(stored.state, stored.hash) : null;
   if (now === change.to) return;
@@ -116,14 +116,32 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
     round.counts.moved++;
     return;
   }
-  const known = stored ? knownPerson(ring, stored) : null;
-  const { key, wrapped } = stored
-    ? { key: openPersonKey(ring, connectionId, change.id, stored.key), wrapped: stored.key }
-    : newPersonKey(needs.ambient, ring, connectionId, change.id);
-  const record = change.record ?? known?.record;
-  if (!record) return;
+  const becomesActive = change.op === "create" || change.op === "revive";
+  // Their memberships may have been stored before the person was: nobody would tell of them later. A first sync has none, unless
+  // it follows one that was broken off: then it is suspect.
+  const groups =
+    becomesActive && (!round.cursor.first || round.cursor.suspect)
+      ? (await needs.store.groupsOf(connectionId, change.id)).toSorted()
+      : [];
+  const made = stored
+    ? changedPerson(round, change, stored)
+    : change.record
+      ? newPerson(round, change, change.record)
+      : null;
+  if (!made) return;
+  if (becomesActive) batch.delta.people++;
+  else if (change.op === "deactivate") batch.delta.people--;
+  batch.put(made.doc, stored);
+  batch.log(groups.length > 0 ? { ...made.entry, groups } : made.entry);
+};
+
+const changedPerson = (round: Round, change: PersonChange, stored: Stored<DocOf<"person">>): NewPerson => {
+  const { needs, connection } = round;
+  const { ring, connectionId } = connection;
+  const known = knownPerson(ring, stored).record;
+  const key = openPersonKey(ring, connectionId, change.id, stored.key);
+  const record = change.record ?? known;
   const state = change.op === "deactivate" ? "deactivated" : "active";
-  const { mail, userPrincipalName } = record.fields;
   const doc: PersonDoc = {
     id: ids.person(change.id),
     kind: "person",
@@ -131,35 +149,24 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
     v: 1,
     state,
     reason: state === "active" ? null : (change.evidence ?? null),
-    hash: change.to.slice(state.length + 1),
-    key: wrapped,
-    record:
-      change.record || !stored ? seal(needs.ambient, key, personPlace(connectionId, change.id), record) : stored.record,
-    mailIndex: typeof mail === "string" ? blindIndex(ring, "mail", mail) : null,
-    upnIndex: typeof userPrincipalName === "string" ? blindIndex(ring, "upn", userPrincipalName) : null,
-    productUser: stored?.productUser ?? null,
+    hash: change.to.slice(version(state, "").length),
+    key: stored.key,
+    record: change.record ? seal(needs.ambient, key, personPlace(connectionId, change.id), record) : stored.record,
+    ...addressIndexes(ring, record),
+    productUser: stored.productUser,
     changedAt: iso(needs.ambient.now()),
   };
-  batch.put(doc, stored);
-  const becomesActive = change.op === "create" || change.op === "revive";
-  // Their memberships may have been stored before the person was: nobody would tell of them later.
-  const groups =
-    becomesActive && !round.cursor.first ? (await needs.store.groupsOf(connectionId, change.id)).toSorted() : [];
-  if (becomesActive) batch.delta.people++;
-  else if (change.op === "deactivate") batch.delta.people--;
-  batch.log(
-    draftEntry(needs.ambient, ring, connectionId, {
-      kind: "person",
-      op: operations[change.op],
-      object: change.id,
-      cause: round.cause,
-      run: round.id,
-      ...(groups.length > 0 ? { groups } : {}),
-      ...(change.evidence ? { evidence: change.evidence } : {}),
-      changes: change.record ? personDifference(known?.record ?? null, record) : [],
-      key,
-    }),
-  );
+  const entry = draftEntry(needs.ambient, ring, connectionId, {
+    kind: "person",
+    op: operations[change.op],
+    object: change.id,
+    cause: round.cause,
+    run: round.id,
+    ...(change.evidence ? { evidence: change.evidence } : {}),
+    changes: change.record ? personDifference(known, record) : [],
+    key,
+  });
+  return { doc, entry };
 };
 
 const operations = {
@@ -203,22 +210,4 @@ const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupC
       changes: fieldDifference(stored ? knownGroup(ring, stored).record.fields : {}, change.record.fields),
     }),
   );
-};
-
-/** Field by field, sorted by name; a field that is not there is null. */
-export const fieldDifference = (
-  before: Readonly<Record<string, FieldValue>>,
-  after: Readonly<Record<string, FieldValue>>,
-): FieldChange[] => {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].toSorted();
-  return names
-    .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
-    .map((field) => ({ field, before: before[field] ?? null, after: after[field] ?? null }));
-};
-
-const personDifference = (before: PersonRecord | null, after: PersonRecord): FieldChange[] => {
-  const changes = fieldDifference(before?.fields ?? {}, after.fields);
-  if ((before?.manager ?? null) !== after.manager)
-    changes.push({ field: "manager", before: before?.manager ?? null, after: after.manager });
-  return changes;
 };

@@ -1,6 +1,6 @@
 /**
  * Reading: groups feed, then users feed, page by page -> load what is known -> plan -> stage. Nothing of the directory is
- * written; a page that is read again after a crash replaces what it had staged.
+ * written; a page that is read again after a crash is staged again, and what it had staged before counts for nothing.
  */
 import { type KeyRing, openPersonKey, personId } from "../../crypto/key-ring.ts";
 import { open } from "../../crypto/seal.ts";
@@ -16,7 +16,8 @@ import {
   planPerson,
 } from "../plan.ts";
 import type { Feed, FeedPage, RawObject } from "../ports.ts";
-import { breathe, type Round, setAside } from "./round.ts";
+import { noneStored } from "./none-stored.ts";
+import { breathe, keepTurn, type Round, setAside } from "./round.ts";
 
 export const read = async (round: Round): Promise<void> => {
   let ahead: Promise<FeedPage> | null = null;
@@ -50,12 +51,11 @@ const startLink = (round: Round, feed: Feed): string | null =>
   round.cursor.full[feed] ? null : (round.links?.[feed] ?? null);
 
 const readGroups = async (round: Round, objects: readonly RawObject[]): Promise<void> => {
-  const { needs, connection, staging } = round;
+  const { connection, staging } = round;
   round.counts.groupsRead += objects.length;
-  const docs = await needs.store.load(connection.connectionId, "group", [
-    ...new Set(objects.map((object) => ids.group(object.id))),
-  ]);
+  const docs = await stored(round, "group", new Set(objects.map((object) => ids.group(object.id))));
   for (const object of objects) {
+    await keepTurn(round);
     const doc = docs.get(ids.group(object.id));
     const known = doc ? knownGroup(connection.ring, doc) : null;
     const earlier = (await staging.changeOf("groups", object.id)) as GroupChange | null;
@@ -76,14 +76,12 @@ const readGroups = async (round: Round, objects: readonly RawObject[]): Promise<
 };
 
 const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<void> => {
-  const { needs, connection, staging } = round;
+  const { connection, staging } = round;
   const { ring, settings } = connection;
   round.counts.peopleRead += objects.length;
   const complete = round.cursor.full.users;
   const idOf = new Map(objects.map((object) => [object, personId(ring, object.id)]));
-  const docs = await needs.store.load(connection.connectionId, "person", [
-    ...new Set([...idOf.values()].map(ids.person)),
-  ]);
+  const docs = await stored(round, "person", new Set([...idOf.values()].map(ids.person)));
   const fresh = complete
     ? new Map<string, RawObject | null>()
     : await hydrate(
@@ -91,6 +89,7 @@ const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<
         objects.filter((object) => !docs.has(ids.person(idOf.get(object) as string))),
       );
   for (const object of objects) {
+    await keepTurn(round);
     const id = idOf.get(object) as string;
     const doc = docs.get(ids.person(id));
     const known = doc ? knownPerson(ring, doc) : null;
@@ -125,6 +124,15 @@ const readPeople = async (round: Round, objects: readonly RawObject[]): Promise<
     staging.plan("users", id, change, earlier, settled.removed !== undefined);
   }
 };
+
+const stored = async <K extends "person" | "group">(
+  round: Round,
+  kind: K,
+  wanted: ReadonlySet<string>,
+): Promise<Map<string, Stored<DocOf<K>>>> =>
+  (await noneStored(round, kind))
+    ? new Map()
+    : round.needs.store.load(round.connection.connectionId, kind, [...wanted]);
 
 const asTold = (live: RawObject, object: RawObject): RawObject => {
   if (live.removed || (live.manager ?? []).length > 0) return live;

@@ -184,9 +184,7 @@ export const discard = async (
   const now = needs.ambient.now();
   // What was not ended on purpose is void: whoever moved the epoch has said in head when it is due again.
   const onPurpose = outcome === "expired" || known?.phase === "ended";
-  const dueAgain = onPurpose
-    ? dueLater(head, fresh, now)
-    : head.dueAt;
+  const dueAgain = onPurpose ? dueLater(head, fresh, now) : head.dueAt;
   const dueAt = off ? (fresh.closesAt === null ? null : Date.parse(fresh.closesAt)) : dueAgain;
   const writes = known && runId ? [await endedRun(needs, head, doc, runId, outcome, null)] : [];
   await commit(needs, head, {

@@ -72,7 +72,7 @@ export interface Round {
   sliceEndsAt: number;
   /** Graph requests of this slice that are in the counts already. */
   requestsCounted: number;
-  /** Committed at least once in this slice: the slice made progress. */
+  /** The run's place has moved in this slice. */
   progressed: boolean;
 }
 
@@ -187,10 +187,11 @@ export const commitAs = async (
   if (result.outcome === "lost-turn") throw new LostTurn();
   if (result.outcome === "superseded") throw new Superseded(result.head);
   round.head = result.head;
+  // Its document is there already: from a commit whose answer was lost.
+  if (result.outcome === "moved" && result.id === ids.run(round.id)) round.isDocumented = true;
   if (result.outcome === "committed") {
     round.counts.documentsWritten +=
       (change.writes?.length ?? 0) + 1 + (change.entries && change.entries.length > 0 ? 1 : 0);
-    round.progressed = true;
     const run = change.writes?.find((write) => write.op === "create" && write.doc.kind === "run");
     if (run) round.isDocumented = true;
   }
@@ -222,19 +223,29 @@ export const firstRunDoc = (round: Round): Write[] =>
 /** Writes what is staged, then the place reached. After this a crash repeats nothing before this point. */
 export const checkpoint = async (round: Round): Promise<void> => {
   await flush(round);
-  await commitAs(round, { advance: carryOn(round), writes: firstRunDoc(round) });
+  const write = () => commitAs(round, { advance: carryOn(round), writes: firstRunDoc(round) });
+  if ((await write()).outcome === "moved") await write();
+  round.progressed = true;
 };
 
 const maxUnflushed = 5000;
 const maxMillisecondsUnflushed = 20_000;
 
+const leaseAge = (round: Round): number =>
+  round.needs.ambient.now() - (round.head.leaseUntil - round.needs.leaseMilliseconds);
+
+/** Renews the lease in the middle of a long step; the run's place stays, and this is no progress. */
+export const keepTurn = async (round: Round): Promise<void> => {
+  if (leaseAge(round) <= round.needs.leaseMilliseconds / 3) return;
+  const leaseUntil = round.needs.ambient.now() + round.needs.leaseMilliseconds;
+  await commitAs(round, { advance: (head) => ({ ...head, leaseUntil, wakeAt: leaseUntil }) });
+};
+
 /** Checkpoints when enough is at stake or the lease wears thin; ends the slice when its time is over. */
 export const breathe = async (round: Round): Promise<void> => {
   const { needs } = round;
-  const now = needs.ambient.now();
-  const sliceOver = now >= round.sliceEndsAt;
-  const leaseStart = round.head.leaseUntil - needs.leaseMilliseconds;
-  const stale = now - leaseStart > Math.min(maxMillisecondsUnflushed, needs.leaseMilliseconds / 3);
+  const sliceOver = needs.ambient.now() >= round.sliceEndsAt;
+  const stale = leaseAge(round) > Math.min(maxMillisecondsUnflushed, needs.leaseMilliseconds / 3);
   if (sliceOver || stale || round.staging.unflushed >= maxUnflushed) await checkpoint(round);
   if (sliceOver) throw new SliceEnded();
 };

@@ -10,9 +10,10 @@ import { isAppError } from "../../errors.ts";
 import { ids } from "../../store/documents.ts";
 import { weighGuard } from "../guard.ts";
 import { type KnownGroup, planHash, version } from "../plan.ts";
+import { CursorExpired } from "../ports.ts";
 import { byLeaf, sortByBits } from "../shards.ts";
 import { knownGroup, knownPerson } from "./reading.ts";
-import { breathe, type Round, setAside } from "./round.ts";
+import { breathe, keepTurn, type Round, setAside } from "./round.ts";
 
 const idsPerPage = 500;
 
@@ -266,6 +267,7 @@ const liveMembers = async (round: Round, group: string): Promise<Members | null>
   const members: Members = { people: new Set(), children: new Set() };
   try {
     for (let link: string | null = null; ; ) {
+      await keepTurn(round);
       const page = await needs.source.members(connection, group, link);
       for (const member of page.members) {
         if (member.type === "user") members.people.add(personId(connection.ring, member.id));
@@ -275,8 +277,10 @@ const liveMembers = async (round: Round, group: string): Promise<Members | null>
       link = page.next;
     }
   } catch (error) {
-    if (!isAppError(error, "graph-refused")) throw error;
+    if (!isAppError(error, "graph-refused") && !(error instanceof CursorExpired)) throw error;
     setAside(round, "membership-not-readable", group);
+    // What this delta could not settle, no later one speaks of.
+    if (!round.cursor.full.groups) round.cursor.suspect = true;
     return null;
   }
 };

@@ -1,0 +1,127 @@
+/** What a run does while it waits, and what it need not ask: a large import is fast by these, and right without them. */
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it } from "vitest";
+import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
+import { work } from "../../../src/core/directory/run/worker.ts";
+import { AppError } from "../../../src/core/errors.ts";
+import type { Stage } from "../../support/sync-stage.ts";
+import { group, openScene, person, range, type Scene, withStage } from "./trap-scene.ts";
+
+let stage: Stage;
+withStage(12, (started) => {
+  stage = started;
+});
+
+const before = [...range(1, 300).map((n) => person(n)), ...range(500, 4).map((n) => group(n, range(1, 200)))];
+
+const step = async (s: Scene, needs: WorkerNeeds): Promise<string> =>
+  work(needs)({ connectionId: s.connectionId, receivedAt: stage.ambient.now() });
+
+it("the next page is asked for while a page is worked on", async () => {
+  const s = await openScene(stage, { before, traits: { pageSize: 60 } });
+  await s.ask("full");
+  const events: string[] = [];
+  const { source, store } = stage.needs;
+  await step(s, {
+    ...stage.needs,
+    source: {
+      ...source,
+      page: (connection, feed, link) => {
+        if (feed === "users") events.push("page");
+        return source.page(connection, feed, link);
+      },
+    },
+    store: {
+      ...store,
+      load: async (connectionId, kind, ids) => {
+        if (kind === "person") events.push("work");
+        return store.load(connectionId, kind, ids);
+      },
+    },
+  });
+  expect(events.slice(0, 4)).toEqual(["page", "page", "work", "page"]);
+  // 300 people and the five accounts, no page twice.
+  expect(events.filter((event) => event === "page").length).toBe(6);
+});
+
+it("a page that fails ahead of its turn troubles nobody when the slice ends before", async () => {
+  const s = await openScene(stage, { before, traits: { pageSize: 60 } });
+  await s.ask("full");
+  const { source, store } = stage.needs;
+  let pages = 0;
+  const outcome = await step(s, {
+    ...stage.needs,
+    source: {
+      ...source,
+      page: async (connection, feed, link) => {
+        if (feed === "users" && ++pages === 2) throw new AppError("graph-unavailable");
+        return source.page(connection, feed, link);
+      },
+    },
+    store: {
+      ...store,
+      load: async (connectionId, kind, ids) => {
+        await pause(5);
+        if (kind === "person") throw new AppError("store-unavailable");
+        return store.load(connectionId, kind, ids);
+      },
+    },
+  });
+  expect([outcome, pages]).toEqual(["retries", 2]);
+  await stage.settle(s.connectionId);
+  await s.sync();
+  await s.agrees();
+});
+
+it("people are sealed while the commit before them is on its way", async () => {
+  const s = await openScene(stage, { before });
+  await s.ask("full");
+  const { ambient, store } = stage.needs;
+  let underWay = false;
+  let sealedMeanwhile = 0;
+  await step(s, {
+    ...stage.needs,
+    ambient: {
+      ...ambient,
+      randomBytes: (count) => {
+        if (underWay) sealedMeanwhile++;
+        return ambient.randomBytes(count);
+      },
+    },
+    store: {
+      ...store,
+      write: async (connectionId, writes) => {
+        underWay = writes.some((write) => write.op === "create" && write.doc.kind === "person");
+        await pause(underWay ? 50 : 0);
+        underWay = false;
+        return store.write(connectionId, writes);
+      },
+    },
+  });
+  // A person's key alone takes three pieces of randomness.
+  expect(sealedMeanwhile).toBeGreaterThan(100 * 3);
+  await s.sync();
+  await s.agrees();
+});
+
+it("nobody is looked up whom the same slice has written, and memberships are told all the same", async () => {
+  const s = await openScene(stage, { before });
+  await s.ask("full");
+  const { store } = stage.needs;
+  const asked: string[] = [];
+  await step(s, {
+    ...stage.needs,
+    store: {
+      ...store,
+      personStates: async (connectionId, ids) => {
+        asked.push(...ids);
+        return store.personStates(connectionId, ids);
+      },
+    },
+  });
+  expect(asked).toEqual([]);
+  const told = (await s.entriesSince(0)).flatMap(({ kind, added = [] }) => (kind === "members" ? added : []));
+  expect(told.length).toBe(4 * 200);
+  await s.sync();
+  await s.agrees();
+});
