@@ -1,0 +1,62 @@
+/**
+ * `npm run bench [-- names]`: measures, keeps the results in `bench/results`, and writes their tables into `docs/performance.md`.
+ * Without names everything is measured, which takes about half an hour.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join, resolve } from "node:path";
+import { benchCrypto, type CryptoResult } from "./crypto.ts";
+import { benchDelta, type DeltaResult } from "./delta.ts";
+import { benchImport, type ImportResult } from "./import.ts";
+import { benchMemory, type MemoryResult } from "./memory.ts";
+import { type Kept, withTables } from "./report.ts";
+
+const benchmarks = { import: benchImport, delta: benchDelta, memory: benchMemory, crypto: benchCrypto };
+
+export interface Results {
+  import: ImportResult;
+  delta: DeltaResult;
+  memory: MemoryResult;
+  crypto: CryptoResult;
+}
+
+type Name = keyof Results;
+
+const root = resolve(import.meta.dirname, "..");
+const names: readonly string[] = Object.keys(benchmarks);
+const fileOf = (name: string): string => join(root, "bench/results", `${name}.json`);
+
+const main = async (asked: readonly string[]): Promise<void> => {
+  const unknown = asked.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}, only ${names.join(", ")}.`);
+  mkdirSync(join(root, "bench/results"), { recursive: true });
+  for (const name of (asked.length > 0 ? asked : names) as Name[]) {
+    console.log(`${name} ...`);
+    const kept: Kept<Results[Name]> = {
+      measuredAt: new Date().toISOString(),
+      machine: { processor: cpus()[0]?.model ?? "unknown", cores: cpus().length, node: process.version },
+      result: await benchmarks[name](),
+    };
+    writeFileSync(fileOf(name), `${JSON.stringify(kept, null, 2)}\n`);
+    writeTables();
+  }
+};
+
+/** Also when only some were measured again: the others keep what they had. */
+const writeTables = (): void => {
+  const path = join(root, "docs/performance.md");
+  writeFileSync(path, withTables(readFileSync(path, "utf8"), readResults()));
+};
+
+const readResults = (): { [N in Name]?: Kept<Results[N]> } =>
+  Object.fromEntries(
+    names.flatMap((name) => {
+      try {
+        return [[name, JSON.parse(readFileSync(fileOf(name), "utf8"))]];
+      } catch {
+        return [];
+      }
+    }),
+  );
+
+if (import.meta.main) await main(process.argv.slice(2));

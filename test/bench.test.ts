@@ -1,0 +1,65 @@
+/** Every benchmark runs, at a size that says nothing about speed: counts only, never times. */
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { expect, test } from "vitest";
+import { benchCrypto } from "../bench/crypto.ts";
+import { benchDelta } from "../bench/delta.ts";
+import { benchImport } from "../bench/import.ts";
+import { benchMemory } from "../bench/memory.ts";
+import { type Kept, withTables } from "../bench/report.ts";
+
+const document = readFileSync(join(resolve(import.meta.dirname, ".."), "docs/performance.md"), "utf8");
+const kept = <R>(result: R): Kept<R> => ({
+  measuredAt: "2026-01-02T03:04:05.000Z",
+  machine: { processor: "test", cores: 1, node: "v1" },
+  result,
+});
+
+test("import: the floor does what the import does, and the tables show it", async () => {
+  const result = await benchImport(300, 1);
+  expect([result.people, result.groups, result.turns.length]).toEqual([expect.any(Number), 15, 1]);
+  expect(result.people).toBeGreaterThan(280);
+  // Key, record and log entry of each person; their ids, hashes and terms.
+  expect(result.crypto.seals).toBeGreaterThanOrEqual(result.people * 3);
+  expect(result.crypto.macs).toBeGreaterThanOrEqual(result.people * 3 + result.memberships * 2);
+  expect(result.costs.documentsPerPerson).toBeLessThanOrEqual(1.1);
+  expect(result.costs.documentsPerPerson).toBeGreaterThan(1);
+  expect(result.costs.documentsPerMembership).toBeLessThanOrEqual(0.2);
+  expect(result.costs.personLogBytes).toBeGreaterThan(500);
+  expect(result.median.ratio.wall).toBeGreaterThan(0);
+  const tables = withTables(document, { import: kept(result) });
+  expect(tables).toContain("keyed hashes");
+  expect(tables).toContain("Measured 2026-01-02 on 1 cores");
+});
+
+test("delta: a quiet round asks Graph twice and the store three times, and only changes write to people", async () => {
+  const result = await benchDelta([150, 400]);
+  for (const { quiet, changed, full, changedPeople } of result.sizes) {
+    expect(quiet).toMatchObject({ graphRequests: 2, storeOperations: 3, written: 1, writtenPeople: 0 });
+    expect(changed.writtenPeople).toBeGreaterThan(changedPeople * 0.9);
+    expect(changed.writtenPeople).toBeLessThanOrEqual(changedPeople);
+    expect(full.writtenPeople).toBe(0);
+  }
+  expect(withTables(document, { delta: kept(result) })).toContain("| nothing changed | 400 | 2 | 3 | 1 | 0 |");
+});
+
+test("memory: imports in processes of their own, and tells when the heap was too small", async () => {
+  const sizes = { users: 60, times: 2, groupMembers: 120, fromMb: 4, toMb: 128, precisionMb: 100 };
+  const result = await benchMemory(sizes);
+  // Half way between 4 and 128; the other half is within the precision.
+  expect(result.small.heapLimitMb).toBe(66);
+  expect(result.large.attempt?.people).toBeGreaterThan(100);
+  expect(result.group.attempt?.memberships).toBeGreaterThan(100);
+  await expect(benchMemory({ ...sizes, toMb: 4 })).rejects.toThrow("4 MB are not enough");
+  expect(withTables(document, { memory: kept(result) })).toContain("one group of 120 people");
+});
+
+test("crypto: every operation is counted", async () => {
+  const result = await benchCrypto(50);
+  expect(Object.values(result.perSecond).every((count) => count > 0)).toBe(true);
+  expect(withTables(document, { crypto: kept(result) })).toContain("| person keys opened |");
+});
+
+test("a table that was not measured again stays as it is", () => {
+  expect(withTables(document, {})).toBe(document);
+});
