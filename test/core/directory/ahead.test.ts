@@ -19,6 +19,7 @@ const step = async (s: Scene, needs: WorkerNeeds): Promise<string> =>
 
 it("the next page is asked for while a page is worked on", async () => {
   const s = await openScene(stage, { before, traits: { pageSize: 60 } });
+  await s.sync("full");
   await s.ask("full");
   const events: string[] = [];
   const { source, store } = stage.needs;
@@ -46,6 +47,7 @@ it("the next page is asked for while a page is worked on", async () => {
 
 it("a page that fails ahead of its turn troubles nobody when the slice ends before", async () => {
   const s = await openScene(stage, { before, traits: { pageSize: 60 } });
+  await s.sync("full");
   await s.ask("full");
   const { source, store } = stage.needs;
   let pages = 0;
@@ -122,6 +124,52 @@ it("nobody is looked up whom the same slice has written, and memberships are tol
   expect(asked).toEqual([]);
   const told = (await s.entriesSince(0)).flatMap(({ kind, added = [] }) => (kind === "members" ? added : []));
   expect(told.length).toBe(4 * 200);
+  await s.sync();
+  await s.agrees();
+});
+
+it("a first sync looks up nobody while it reads, unless one before it was broken off", async () => {
+  const s = await openScene(stage, { before, traits: { pageSize: 60 } });
+  const { source, store } = stage.needs;
+  /** By kind, until the last page has come; the work on it is left out. */
+  const lookedUpWhileReading = async (commitsOfTheDirectory: number): Promise<Record<string, number>> => {
+    const lookedUp: Record<string, number> = { person: 0, group: 0 };
+    let reading = true;
+    let commits = 0;
+    await s.ask("full");
+    const needs: WorkerNeeds = {
+      ...stage.needs,
+      source: {
+        ...source,
+        page: async (connection, feed, link) => {
+          const page = await source.page(connection, feed, link);
+          if (feed === "users" && page.next === null) reading = false;
+          return page;
+        },
+      },
+      store: {
+        ...store,
+        load: async (connectionId, kind, ids) => {
+          if (reading) lookedUp[kind] = (lookedUp[kind] ?? 0) + ids.length;
+          return store.load(connectionId, kind, ids);
+        },
+        write: async (connectionId, writes) => {
+          if (!reading && ++commits > commitsOfTheDirectory) throw new AppError("store-unavailable");
+          return store.write(connectionId, writes);
+        },
+      },
+    };
+    await step(s, needs).catch(() => undefined);
+    return lookedUp;
+  };
+  expect(await lookedUpWhileReading(2)).toEqual({ person: 0, group: 0 });
+  expect(Object.keys((await s.held()).people).length).toBeGreaterThan(0);
+  // The run is given up, and the next one is a first one again.
+  await s.lay({ head: { run: null, owner: null, leaseUntil: 0 } });
+  const { person: people, group: groups } = await lookedUpWhileReading(Number.POSITIVE_INFINITY);
+  expect(people).toBeGreaterThan(200);
+  expect(groups).toBeGreaterThanOrEqual(4);
+  await stage.settle(s.connectionId);
   await s.sync();
   await s.agrees();
 });

@@ -22,22 +22,15 @@ import {
 import type { Feed } from "../ports.ts";
 import { groupKeyBytes, personKeyBytes, SeenSet } from "../seen.ts";
 import { type Cursor, type Pass, passes, type Staged } from "./cursor.ts";
-
-/** Raw membership changes of one group, as the feed told them. */
-export interface GroupEdges {
-  add: string[];
-  remove: string[];
-  addChildren: string[];
-  removeChildren: string[];
-}
-
-export type EdgePart = Record<string, GroupEdges>;
+import { type EdgePart, edgeKinds, edgePartsOf, type GroupEdges, noEdges } from "./raw-edges.ts";
 
 type ObjectChange = PersonChange | GroupChange;
 
 const changesPerChunk = 200;
 /** Ids in one membership change; a chunk of them stays far below 2 MB. */
 export const idsPerChange = 5000;
+/** Packed in text they are 1.3 MB; a full read without changes may meet very many between two checkpoints. */
+const objectsPerSeenPart = 20_000;
 const cachedParts = 24;
 
 /** Number of a chunk over all passes, as the set of objects met stores it: 0 = none. */
@@ -193,7 +186,7 @@ export class Staging {
   }
 
   edge(group: string, kind: keyof GroupEdges, member: string): void {
-    const edges = (this.#edges[group] ??= { add: [], remove: [], addChildren: [], removeChildren: [] });
+    const edges = (this.#edges[group] ??= noEdges());
     edges[kind].push(member);
     this.#edgeIds++;
   }
@@ -204,12 +197,11 @@ export class Staging {
   }
 
   async edgesOf(group: string, parts: readonly number[]): Promise<GroupEdges> {
-    const all: GroupEdges = { add: [], remove: [], addChildren: [], removeChildren: [] };
+    const all = noEdges();
     for (const part of parts) {
       const edges = (await this.#edgePart(part))[group];
       if (!edges) continue;
-      for (const kind of ["add", "remove", "addChildren", "removeChildren"] as const)
-        for (const id of edges[kind]) all[kind].push(id);
+      for (const kind of edgeKinds) for (const id of edges[kind]) all[kind].push(id);
     }
     return all;
   }
@@ -254,20 +246,19 @@ export class Staging {
     }
     this.#pending.clear();
     if (this.#edgeIds > 0) {
-      await this.#put(this.#edgesId(this.#edgeParts), this.#edges);
-      this.#edgeParts++;
+      for (const part of edgePartsOf(this.#edges)) await this.#put(this.#edgesId(this.#edgeParts++), part);
       this.#edges = {};
       this.#edgeIds = 0;
     }
     for (const feed of ["groups", "users"] as const) {
-      if (this.#touched[feed].size === 0) continue;
-      const packed = this.#seen[feed].pack([...this.#touched[feed]].map((id) => keyBytes(feed, id)));
-      await work.put(runId, {
-        id: this.#seenId(feed, this.#seenParts[feed]),
-        kind: "seen",
-        content: packed.toString("base64"),
-      });
-      this.#seenParts[feed]++;
+      const touched = [...this.#touched[feed]];
+      for (let at = 0; at < touched.length; at += objectsPerSeenPart) {
+        const packed = this.#seen[feed].pack(
+          touched.slice(at, at + objectsPerSeenPart).map((id) => keyBytes(feed, id)),
+        );
+        const id = this.#seenId(feed, this.#seenParts[feed]++);
+        await work.put(runId, { id, kind: "seen", content: packed.toString("base64") });
+      }
       this.#touched[feed].clear();
     }
     this.#flushed = true;

@@ -1,0 +1,70 @@
+/** Staged parts stay below what the database takes for a document, however much one page or one stretch of reading brings. */
+import { randomBytes } from "node:crypto";
+import { expect, it } from "vitest";
+import { keyRing, newRingContent, newRunKey } from "../../../src/core/crypto/key-ring.ts";
+import { newCursor } from "../../../src/core/directory/run/cursor.ts";
+import { noCounts } from "../../../src/core/directory/run/round.ts";
+import { Staging } from "../../../src/core/directory/run/staging.ts";
+import type { WorkStore } from "../../../src/core/store/ports.ts";
+import { testAmbient } from "../test-ambient.ts";
+
+/** Of a document, less what the fields beside the content take. */
+const maxContent = 2_000_000;
+
+const ambient = testAmbient();
+const ring = keyRing(newRingContent(ambient));
+const { key } = newRunKey(ambient);
+const idOf = (): string => randomBytes(16).toString("base64url");
+
+const stage = () => {
+  const parts = new Map<string, string>();
+  const work: WorkStore = {
+    put: async (_run, { id, content }) => {
+      expect(content.length).toBeLessThan(maxContent);
+      parts.set(id, content);
+    },
+    get: async (_run, id) => parts.get(id) ?? null,
+    drop: async () => undefined,
+  };
+  const needs = { ambient, work, ring, runId: "r", owner: "o", key, counts: noCounts(), dry: false };
+  const cursor = newCursor({ groups: true, users: true }, true, null);
+  return {
+    staging: new Staging(needs, cursor),
+    again: (staged: object) => new Staging(needs, { ...cursor, ...staged }),
+  };
+};
+
+it("objects met without a change are remembered over a checkpoint, 70,000 at once", async () => {
+  const { staging, again } = stage();
+  const people = Array.from({ length: 70_000 }, idOf);
+  for (const id of people) staging.plan("users", id, null, null, false);
+  const resumed = again(await staging.flush());
+  await resumed.resume();
+  expect(people.filter((id) => !resumed.met("users", id))).toEqual([]);
+  expect(resumed.met("users", idOf())).toBe(false);
+});
+
+it("memberships of one page come back complete and in order, 90,000 of one group and some of others", async () => {
+  const { staging, again } = stage();
+  const told = { add: Array.from({ length: 90_000 }, idOf), remove: Array.from({ length: 7_000 }, idOf) };
+  const groups = Array.from(
+    { length: 300 },
+    (_, index) => `0000000b-0000-4000-8000-${String(index).padStart(12, "0")}`,
+  );
+  const [large = "", ...others] = groups;
+  for (const id of told.add) staging.edge(large, "add", id);
+  for (const id of told.remove) staging.edge(large, "remove", id);
+  for (const group of others) staging.edge(group, "addChildren", large);
+  const resumed = again(await staging.flush());
+  const parts = new Map<string, number[]>();
+  for await (const { part, groups: inPart } of resumed.edgeParts())
+    for (const group of inPart) parts.set(group, [...(parts.get(group) ?? []), part]);
+  expect([...parts.keys()].toSorted()).toEqual(groups);
+  expect(await resumed.edgesOf(large, parts.get(large) ?? [])).toEqual({
+    ...told,
+    addChildren: [],
+    removeChildren: [],
+  });
+  for (const group of others)
+    expect((await resumed.edgesOf(group, parts.get(group) ?? [])).addChildren).toEqual([large]);
+});
