@@ -213,7 +213,8 @@ describe("a pause", { timeout: 120_000 }, () => {
 it("another interval makes a run under way void, which begins anew at once and not after the interval", {
   timeout: 60_000,
 }, async () => {
-  const watched = await connected({ users: 150, seed: 64, slowPagesMs: 400 });
+  // So many pages that the run is still at it when the settings arrive.
+  const watched = await connected({ users: 1200, seed: 64, slowPagesMs: 500 });
   const { id } = await metIn(watched, "reading");
   await put(watched, { intervalMinutes: 60 });
   await slowPages(watched.tid, 0);
