@@ -12,7 +12,6 @@ import { graphResource } from "../src/adapters/entra/registration.ts";
 import { graphClient } from "../src/adapters/graph/client.ts";
 import { directorySource } from "../src/adapters/graph/directory-source.ts";
 import type { Ambient } from "../src/core/ambient.ts";
-import { defaultSettings } from "../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../src/core/context.ts";
 import { keyRing, newRingContent } from "../src/core/crypto/key-ring.ts";
 import { pooledRandomBytes } from "../src/core/crypto/random-bytes.ts";
@@ -28,6 +27,7 @@ import {
   type Stored,
 } from "../src/core/store/documents.ts";
 import { newHead } from "../src/core/store/head.ts";
+import { everybody } from "../src/local/demo/everybody.ts";
 import { type Meter, meteredSource, meteredStore, meteredWork, newMeter } from "./meter.ts";
 import { type Addresses, registrationSecret } from "./services.ts";
 
@@ -91,6 +91,7 @@ export const openApp = (addresses: Addresses): App => {
         ? Promise.resolve({ ...context, settings: doc.settings })
         : Promise.reject(new Error("The connection was laid down by another process."));
     },
+    selfTest: () => Promise.resolve(null),
     finishClosing: () => Promise.resolve(),
   });
   const headOf = async (connectionId: string): Promise<Stored<Head>> => {
@@ -108,7 +109,7 @@ export const openApp = (addresses: Addresses): App => {
     connect: async (tid) => {
       const connectionId = ambient.ulid();
       const ring = keyRing(newRingContent(ambient));
-      const settings = { ...defaultSettings, automatic: false };
+      const settings = { ...everybody, automatic: false };
       contexts.set(connectionId, { connectionId, workspaceId: "bench", tid, ring, settings });
       const doc = connectionDoc(ambient, { connectionId, tid, settings, ring });
       const laid = await store.write(connectionId, [
@@ -173,6 +174,7 @@ const connectionDoc = (
     displayName: seal(ambient, ring.sealing, place, "Benchmark"),
     state: "active",
     attention: null,
+    quarantine: null,
     tid,
     tiers: {
       read: { wanted: true, state: "active", missing: [] },
@@ -183,6 +185,10 @@ const connectionDoc = (
     },
     settings,
     settingsVersion: 1,
+    settingsBy: null,
+    blacklist: { version: 0, entries: 0 },
+    productGroups: { version: 0, count: 0 },
+    wizard: { done: [], finishedAt: new Date(0).toISOString() },
     createdAt: new Date(ambient.now()).toISOString(),
     closesAt: null,
   };

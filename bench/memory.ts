@@ -36,8 +36,8 @@ export const usualSizes: MemorySizes = {
   users: 20_000,
   times: 10,
   groupMembers: 100_000,
-  fromMb: 16,
-  toMb: 144,
+  fromMb: 40,
+  toMb: 104,
   precisionMb: 4,
 };
 

@@ -68,10 +68,10 @@ export const meteredStore = (store: DirectoryStore, meter: Meter): DirectoryStor
       const outcome = await inner.write(connectionId, writes);
       if (!outcome.ok) return outcome;
       for (const write of writes) {
-        const kind = write.op === "delete" ? "deleted" : write.doc.kind;
+        const kind = "doc" in write ? write.doc.kind : "deleted";
         meter.written[kind] = (meter.written[kind] ?? 0) + 1;
       }
-      meter.onCommit?.(writes.flatMap((write) => (write.op === "delete" ? [] : [write.doc])));
+      meter.onCommit?.(writes.flatMap((write) => ("doc" in write ? [write.doc] : [])));
       return outcome;
     },
   };

@@ -1,9 +1,10 @@
 /**
  * Builds what is deployed: one ES module with all dependencies inside, for a fast cold start. Beside it: its source map, the licences of
- * the packages inside (`THIRD-PARTY-LICENSES.txt`) and esbuild's account of what went in (`meta.json`).
+ * the packages inside (`THIRD-PARTY-LICENSES.txt`), esbuild's account of what went in (`meta.json`), and the scripts that browsers
+ * get as they are (`setup/`).
  * Same sources, same bytes.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild, type Metafile } from "esbuild";
@@ -47,6 +48,7 @@ export const build = async (
   mkdirSync(outputDirectory, { recursive: true });
   writeFileSync(join(outputDirectory, "meta.json"), JSON.stringify(metafile));
   writeFileSync(join(outputDirectory, "THIRD-PARTY-LICENSES.txt"), licencesOf(metafile));
+  cpSync(join(root, "src/functions/setup"), join(outputDirectory, "setup"), { recursive: true });
   const bytes = readFileSync(file).byteLength;
   return { file, bytes, metafile };
 };

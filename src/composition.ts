@@ -11,25 +11,35 @@ import { connectionIndex } from "./adapters/cosmos/connection-index.ts";
 import { consumerStore } from "./adapters/cosmos/consumer-store.ts";
 import { directoryStore } from "./adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "./adapters/cosmos/handshake-store.ts";
+import { mailJobStore } from "./adapters/cosmos/mail-job-store.ts";
 import { sharedStore } from "./adapters/cosmos/shared-store.ts";
+import { webhookStore } from "./adapters/cosmos/webhook-store.ts";
 import { workStore } from "./adapters/cosmos/work-store.ts";
 import { appTokens } from "./adapters/entra/app-tokens.ts";
 import { consentGateway } from "./adapters/entra/consent-gateway.ts";
+import { credentialAlarm } from "./adapters/entra/credential-alarm.ts";
 import { graphResource } from "./adapters/entra/registration.ts";
 import { graphClient } from "./adapters/graph/client.ts";
 import { directorySource } from "./adapters/graph/directory-source.ts";
+import { mailRecipients } from "./adapters/graph/mail-recipients.ts";
 import { organization } from "./adapters/graph/organization.ts";
+import { directorySearch } from "./adapters/graph/search.ts";
 import { secretStore } from "./adapters/key-vault/secret-store.ts";
+import { smtpServer } from "./adapters/mail/smtp.ts";
 import { hintQueue } from "./adapters/storage-queue/hint-queue.ts";
+import { httpsSender } from "./adapters/webhooks/https-sender.ts";
 import { type Config, configFromEnvironment } from "./config.ts";
 import type { Ambient } from "./core/ambient.ts";
 import { makeAccessLog } from "./core/audit/access-log.ts";
+import { readBlacklist, replaceBlacklist, uploadBlacklist } from "./core/connections/change-blacklist.ts";
 import { changeSettings, readSettings } from "./core/connections/change-settings.ts";
 import { closeConnection, restoreConnection } from "./core/connections/close.ts";
 import { createConnection } from "./core/connections/create.ts";
 import { finishClosing } from "./core/connections/finish-closing.ts";
 import { contextFor } from "./core/connections/open.ts";
+import { changeProductGroups, listProductGroups } from "./core/connections/product-groups.ts";
 import { listConnections, readConnection } from "./core/connections/read.ts";
+import { listSettingsVersions, readSettingsVersion, restoreSettings } from "./core/connections/settings-versions.ts";
 import type { Tier } from "./core/connections/tiers.ts";
 import { updateConnection } from "./core/connections/update.ts";
 import { consentCallback } from "./core/consent/approve.ts";
@@ -41,20 +51,35 @@ import { startConsent } from "./core/consent/start.ts";
 import { makeKeys } from "./core/crypto/keys.ts";
 import { pooledRandomBytes } from "./core/crypto/random-bytes.ts";
 import type { WorkerNeeds } from "./core/directory/run/round.ts";
-import { work } from "./core/directory/run/worker.ts";
+import { type Worked, work } from "./core/directory/run/worker.ts";
+import { selfTest } from "./core/directory/self-test.ts";
+import { switchPerson } from "./core/directory/switch-person.ts";
 import { wake } from "./core/directory/wake.ts";
 import { AppError } from "./core/errors.ts";
 import { acknowledgeChanges, listConsumers, removeConsumer } from "./core/feed/consumers.ts";
+import { deliveryQueue } from "./core/jobs.ts";
+import { type Delivered, deliverMail } from "./core/mail/deliver.ts";
+import { wakeMails } from "./core/mail/wake.ts";
 import { ids } from "./core/store/documents.ts";
+import type { Hint } from "./core/store/ports.ts";
+import { listAttributes } from "./core/views/attributes-list.ts";
 import { readChanges } from "./core/views/changes.ts";
+import { explainPerson } from "./core/views/explain-person.ts";
 import { listGroups, listMembers, readGroup } from "./core/views/groups.ts";
 import { linkProductUser } from "./core/views/link-product-user.ts";
 import { linkProductUsers } from "./core/views/link-product-users.ts";
 import { matchProductUsers } from "./core/views/match-product-users.ts";
 import { listPeople, readPerson } from "./core/views/people.ts";
-import { approveRun, cancelRun, listRuns, readRun, requestRun } from "./core/views/runs.ts";
+import { resendMail } from "./core/views/resend-mail.ts";
+import { approveRun, cancelRun, listRuns, readRun, requestImpact, requestRun } from "./core/views/runs.ts";
+import { searchGroups } from "./core/views/search-groups.ts";
+import { searchPeople } from "./core/views/search-people.ts";
 import { readSnapshot } from "./core/views/snapshot.ts";
 import { testConnection } from "./core/views/test-connection.ts";
+import { deliver } from "./core/webhooks/deliver.ts";
+import { hintDelivery, telling, wakeDeliveries } from "./core/webhooks/hints.ts";
+import { listWebhooks, replayWebhook, testWebhook } from "./core/webhooks/views.ts";
+import { finishSetup, markStep, readSetup, resetSetup } from "./core/wizard/progress.ts";
 import { callerVerifier } from "./functions/edge/caller.ts";
 import { clientIp, type HeaderSource } from "./functions/edge/client-ip.ts";
 import { sealedCursors } from "./functions/edge/cursor.ts";
@@ -83,12 +108,15 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const index = connectionIndex(cosmos.connections);
   const handshakes = handshakeStore(cosmos.handshakes);
   const consumers = consumerStore(cosmos.state);
+  const webhooks = webhookStore(cosmos.state);
   const secrets = secretStore({
     url: config.keyVault.url,
     credential: identity,
     ...(config.keyVault.isLocal ? { disableChallengeResourceVerification: true } : {}),
   });
-  const hints = hintQueue(queueOptions(config.queue, identity));
+  const queue = queueOptions(config.queue, identity);
+  const hints = hintQueue(queue);
+  const deliveries = hintQueue(queue, deliveryQueue);
 
   const keys = makeKeys({ ambient, secrets, store });
   const access = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
@@ -97,7 +125,8 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const read = registrations.read;
   if (!read) throw new AppError("not-configured", { detail: "ENTRA_READ_CLIENT_ID is missing" });
   const resource = graphResource(config.graph.baseUrl);
-  const tokens = appTokens(registrations, { authority, resource, now });
+  const credentials = credentialAlarm(appTokens(registrations, { authority, resource, now }), now);
+  const { tokens } = credentials;
   const graph = graphClient({
     baseUrl: config.graph.baseUrl,
     tier: "read",
@@ -107,6 +136,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     now,
   });
   const source = directorySource(graph);
+  const search = directorySearch(graph);
   const gateway = consentGateway({
     registrations,
     authority,
@@ -120,21 +150,44 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     now,
   });
 
-  const needs = { ambient, store, index, keys, access, handshakes, consumers, hints, gateway, source, wait };
+  const mails = { jobs: mailJobStore(cosmos.state, now), hints };
+  const mailing = config.mail && {
+    wake: wakeMails({ ambient, ...mails }),
+    deliver: deliverMail({
+      ambient,
+      store,
+      jobs: mails.jobs,
+      server: smtpServer(config.mail),
+      recipients: mailRecipients(graph),
+      contextFor: contextFor({ keys }),
+      productUrl: config.mail.productUrl,
+    }),
+  };
+
+  const always = { ambient, store, index, keys, access, handshakes, consumers, hints, gateway, source, search, wait };
+  const needs = { ...always, ...(config.mail ? { mails } : {}) };
   const offers = (tier: Tier): boolean => registrations[tier] !== undefined;
   const setUp = { ...needs, offers };
   const consent = { ...needs, publicBaseUrl: config.publicBaseUrl, returnOrigins: config.returnOrigins };
-  const close = finishClosing({ ...needs, ...config.sync });
+  const { endpoints, allowLoopback } = config.webhooks;
+  const tell = { ...needs, webhooks, deliveries, endpoints, sender: httpsSender({ allowLoopback }) };
+  const hintChange = hintDelivery(tell);
+  const told = telling(hintChange);
+  const close = finishClosing({ ...needs, ...config.sync, webhooks });
   const worker: WorkerNeeds = {
     ...needs,
     ...config.sync,
     work: workStore(cosmos.work),
     contextFor: contextFor(needs),
+    selfTest: selfTest(needs),
     finishClosing: async (doc, head) => {
       const outcome = await close(doc, head);
       if (outcome === "more") await hints.send({ connectionId: doc.connectionId, receivedAt: now() });
     },
   };
+
+  const workOnHint = work(worker);
+  const wakeDue = wake(needs);
 
   const edge: Edge = {
     verifyCaller: callerVerifier(config.tokenIssuers, now),
@@ -150,18 +203,31 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     clientIp: (headers: HeaderSource) => clientIp(config.clientIpFrom, headers),
     checkHealth: healthCheck(now, async () => {
       await Promise.all([keys.platform(), store.read(noConnection, "head", ids.head)]);
+      if (credentials.isRaised()) throw new AppError("credential-rejected");
     }),
 
     createConnection: createConnection(setUp),
     listConnections: listConnections(needs),
     readConnection: readConnection(needs),
-    updateConnection: updateConnection(setUp),
+    updateConnection: told(updateConnection(setUp)),
     closeConnection: closeConnection(needs),
     restoreConnection: restoreConnection(needs),
     testConnection: testConnection(needs),
     showPermissions: showPermissions(needs),
     readSettings: readSettings(needs),
-    changeSettings: changeSettings(needs),
+    changeSettings: told(changeSettings(needs)),
+    listSettingsVersions: listSettingsVersions(needs),
+    readSettingsVersion: readSettingsVersion(needs),
+    restoreSettings: told(restoreSettings(needs)),
+    readBlacklist: readBlacklist(needs),
+    replaceBlacklist: told(replaceBlacklist(needs)),
+    uploadBlacklist: told(uploadBlacklist(needs)),
+    listProductGroups: listProductGroups(needs),
+    changeProductGroups: told(changeProductGroups(needs)),
+    readSetup: readSetup(needs),
+    markStep: markStep(needs),
+    finishSetup: told(finishSetup(needs)),
+    resetSetup: told(resetSetup(needs)),
 
     startConsent: startConsent(consent),
     showConnect: showConnect(consent),
@@ -171,17 +237,24 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     completeConsent: completeConsent(consent),
 
     requestRun: requestRun(needs),
+    requestImpact: requestImpact(needs),
+    switchPerson: told(switchPerson(needs)),
     approveRun: approveRun(needs),
     cancelRun: cancelRun(needs),
+    resendMail: resendMail(needs),
     listRuns: listRuns(needs),
     readRun: readRun(needs),
     listPeople: listPeople(needs),
     readPerson: readPerson(needs),
-    linkProductUser: linkProductUser(needs),
-    linkProductUsers: linkProductUsers(needs),
+    searchPeople: searchPeople(needs),
+    explainPerson: explainPerson(needs),
+    linkProductUser: told(linkProductUser(needs)),
+    linkProductUsers: told(linkProductUsers(needs)),
     matchProductUsers: matchProductUsers(needs),
     listGroups: listGroups(needs),
     readGroup: readGroup(needs),
+    searchGroups: searchGroups(needs),
+    listAttributes: listAttributes(needs),
     listMembers: listMembers(needs),
     readChanges: readChanges(needs),
     acknowledgeChanges: acknowledgeChanges(needs),
@@ -189,8 +262,19 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     removeConsumer: removeConsumer(needs),
     readSnapshot: readSnapshot(needs),
 
-    wake: wake(needs),
-    work: work(worker),
+    wake: async (): Promise<number> => (await wakeDue()) + ((await mailing?.wake()) ?? 0),
+    work: async (hint: Hint): Promise<Worked | Delivered> => {
+      if (hint.mail !== undefined && mailing)
+        return await mailing.deliver({ connectionId: hint.connectionId, runId: hint.mail });
+      const outcome = await workOnHint(hint);
+      if (outcome === "done") await hintChange(hint.connectionId);
+      return outcome;
+    },
+    wakeDeliveries: wakeDeliveries(tell),
+    deliver: deliver(tell),
+    listWebhooks: listWebhooks(tell),
+    testWebhook: testWebhook(tell),
+    replayWebhook: replayWebhook(tell),
 
     /** Releases the sockets; for tests, a function app lives as long as its process. */
     dispose: () => cosmos.dispose(),

@@ -9,6 +9,7 @@ import type { Registration } from "./adapters/entra/registration.ts";
 import { ClaimMap } from "./core/access/claims.ts";
 import { type Tier, tiers } from "./core/connections/tiers.ts";
 import { AppError } from "./core/errors.ts";
+import { type WebhookEndpoint, webhookEndpoints } from "./core/webhooks/endpoints.ts";
 
 export interface Config {
   entra: { authority: string; registrations: Partial<Record<Tier, Registration>> };
@@ -25,7 +26,11 @@ export interface Config {
   corsOrigins: string[];
   tokenIssuers: TokenIssuer[];
   clientIpFrom: ClientIpSource;
+  /** Null: no mails are sent. */
+  mail: { url: string; isLocal: boolean; from: string; productUrl: string } | null;
   sync: { leaseMilliseconds: number; sliceMilliseconds: number };
+  /** Loopback: whether an endpoint may be on this very machine. */
+  webhooks: { endpoints: WebhookEndpoint[]; allowLoopback: boolean };
 }
 
 export interface TokenIssuer {
@@ -56,13 +61,9 @@ const cloudNames = ["global", "us-government", "us-defense", "china"] as const;
 
 /** Names of settings that later parts will read. */
 export const reservedSettings = [
-  "PRODUCT_URL",
   "MACHINE_CLIENTS",
   "SSO_CLIENTS",
-  "WEBHOOK_ENDPOINTS",
   "NOTIFICATION_KEYS",
-  "SMTP_URL",
-  "MAIL_FROM",
   "PUBLISHER_APP_IDS",
   "DATA_LOCATION",
   "ROLE_CHECK_SCOPE",
@@ -91,7 +92,7 @@ export const loadConfig = (environment: Environment): Config => {
   for (const { path, message } of parsed.error?.issues ?? []) faults.push(`${path.join(".")} ${message}`);
   if (!parsed.success || faults.length > 0)
     throw new AppError("not-configured", { detail: [...new Set(faults)].toSorted().join("; ") });
-  return nested(parsed.data, env);
+  return nested(parsed.data, env, local);
 };
 
 /** An empty setting counts as absent. */
@@ -120,6 +121,13 @@ const isReachable = (url: URL | null, local: boolean): boolean => {
   return url.protocol === "https:" && !isPrivate(url);
 };
 
+/** Name and password may be in it. What stands behind the host would be options of the mail library. */
+const isMailServer = (url: URL | null, local: boolean): boolean => {
+  if (!url || !["smtp:", "smtps:"].includes(url.protocol) || url.hostname === "") return false;
+  if (url.search !== "" || url.hash !== "" || !["", "/"].includes(url.pathname)) return false;
+  return (local && isLoopback(url)) || (!isLoopback(url) && !isPrivate(url));
+};
+
 const address = (local: boolean) =>
   z
     .string("is missing")
@@ -131,6 +139,12 @@ const origins = (local: boolean) =>
     .string("is missing")
     .transform((text) => text.split(",").map((part) => part.trim()))
     .pipe(z.array(origin(local)));
+/** Where the vendor's back end is told of changes: on the port of every https server, so that no other service can be meant. */
+const webhookUrl = (local: boolean) =>
+  address(local).refine((text) => {
+    const url = URL.parse(text);
+    return url !== null && url.hash === "" && (url.port === "" || (local && isLoopback(url)));
+  }, "is not an address on port 443");
 const guid = z.guid("is not a GUID");
 
 const schema = (local: boolean) =>
@@ -150,11 +164,25 @@ const schema = (local: boolean) =>
     RETURN_ORIGINS: origins(local),
     CORS_ALLOWED_ORIGINS: origins(local).default([]),
     API_TOKEN_ISSUERS: z.string("is missing").transform(json).pipe(issuers(local)),
+    WEBHOOK_ENDPOINTS: z
+      .string()
+      .transform(json)
+      .pipe(webhookEndpoints(webhookUrl(local)))
+      .default([]),
     CLIENT_IP_FROM: z
       .string()
       .regex(/^(app-service|front-door|hops:[1-9])$/, "is not app-service, front-door or hops:n")
       .default("app-service"),
     FRONT_DOOR_ID: guid.optional(),
+    SMTP_URL: z
+      .string()
+      .refine((text) => isMailServer(URL.parse(text), local), "is not the smtps or smtp address of a public host")
+      .optional(),
+    MAIL_FROM: z
+      .string()
+      .regex(/^[\w.+-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)*$/i, "is not a plain mail address")
+      .optional(),
+    PRODUCT_URL: address(local).optional(),
     LEASE_SECONDS: z
       .string()
       .regex(/^\d{1,4}$/, "is not a number of seconds")
@@ -207,6 +235,9 @@ function* crossFaults(env: Readonly<Record<string, string>>, local: boolean): Ge
   };
   if (env.LOCAL_SERVICES !== undefined && env.LOCAL_SERVICES !== "allowed") yield "LOCAL_SERVICES is not `allowed`";
   if (env.LOCAL_SERVICES !== undefined && runsInAzure(env)) yield "LOCAL_SERVICES is not allowed in Azure";
+  if (env.SMTP_URL !== undefined)
+    for (const name of ["MAIL_FROM", "PRODUCT_URL"])
+      if (env[name] === undefined) yield `${name} is missing beside SMTP_URL`;
   if (env.NODE_TLS_REJECT_UNAUTHORIZED === "0") yield "NODE_TLS_REJECT_UNAUTHORIZED switches verification off";
   if (env.NODE_EXTRA_CA_CERTS !== undefined && !local) yield "NODE_EXTRA_CA_CERTS is for local services only";
   for (const name of Object.keys(env))
@@ -275,7 +306,7 @@ const isGuarded = (connectionString: string): boolean => {
   return endpoints.every((url) => isReachable(url, true));
 };
 
-const nested = (parsed: Parsed, env: Readonly<Record<string, string>>): Config => {
+const nested = (parsed: Parsed, env: Readonly<Record<string, string>>, local: boolean): Config => {
   const cloud = clouds[parsed.CLOUD];
   const lease = parsed.LEASE_SECONDS * 1000;
   const { AzureWebJobsStorage: connectionString, AzureWebJobsStorage__queueServiceUri: uri = "" } = env;
@@ -294,10 +325,17 @@ const nested = (parsed: Parsed, env: Readonly<Record<string, string>>): Config =
     returnOrigins: parsed.RETURN_ORIGINS,
     corsOrigins: parsed.CORS_ALLOWED_ORIGINS,
     tokenIssuers: parsed.API_TOKEN_ISSUERS,
+    mail: mailIn(parsed),
     clientIpFrom: clientIpSource(parsed.CLIENT_IP_FROM, parsed.FRONT_DOOR_ID ?? ""),
     // A slice is longer than a lease, which its checkpoints renew, and ends well before the host's time limit.
     sync: { leaseMilliseconds: lease, sliceMilliseconds: Math.min(2 * lease, 240_000) },
+    webhooks: { endpoints: parsed.WEBHOOK_ENDPOINTS, allowLoopback: local },
   };
+};
+
+const mailIn = ({ SMTP_URL: url, MAIL_FROM: from, PRODUCT_URL: productUrl }: Parsed): Config["mail"] => {
+  if (url === undefined || from === undefined || productUrl === undefined) return null;
+  return { url, isLocal: isLoopback(new URL(url)), from, productUrl };
 };
 
 const registrationsIn = (env: Readonly<Record<string, string>>): Config["entra"]["registrations"] => {

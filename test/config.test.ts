@@ -45,6 +45,12 @@ const local: Environment = {
   ]),
 };
 
+const mailing: Environment = {
+  SMTP_URL: "smtps://user:p%40ss@mail.product.example",
+  MAIL_FROM: "sync@product.example",
+  PRODUCT_URL: "https://app.product.example/integrations",
+};
+
 const faultsOf = (env: Environment): string => {
   try {
     loadConfig(env);
@@ -81,6 +87,17 @@ describe("the settings", () => {
     );
     expect(loadConfig({ ...strict, LEASE_SECONDS: "2" }).sync.sliceMilliseconds).toBe(4000);
     expect(loadConfig({ ...strict, CLIENT_IP_FROM: "hops:2" }).clientIpFrom).toEqual({ kind: "hops", count: 2 });
+  });
+
+  test("send mails only when a server is named", () => {
+    expect(loadConfig(strict).mail).toBeNull();
+    expect(loadConfig({ ...strict, ...mailing }).mail).toEqual({
+      url: mailing.SMTP_URL,
+      isLocal: false,
+      from: mailing.MAIL_FROM,
+      productUrl: mailing.PRODUCT_URL,
+    });
+    expect(loadConfig({ ...local, ...mailing, SMTP_URL: "smtp://127.0.0.1:2525" }).mail?.isLocal).toBe(true);
   });
 
   test("have an example that loads", () => {
@@ -148,6 +165,14 @@ describe("the settings", () => {
     ["AzureWebJobsStorage__credential", { AzureWebJobsStorage__credential: "" }],
     ["RETURN_ORIGINS", { RETURN_ORIGINS: "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/o/)" }],
     ["LOCAL_SERVICES", { LOCAL_SERVICES: "yes" }],
+    ["MAIL_FROM", { ...mailing, MAIL_FROM: "" }],
+    ["PRODUCT_URL", { ...mailing, PRODUCT_URL: "" }],
+    ["PRODUCT_URL", { ...mailing, PRODUCT_URL: "http://app.product.example" }],
+    ["MAIL_FROM", { ...mailing, MAIL_FROM: "sync@product.example, eve@evil.example" }],
+    ["SMTP_URL", { ...mailing, SMTP_URL: "smtp://127.0.0.1:25" }],
+    ["SMTP_URL", { ...mailing, SMTP_URL: "smtps://mail.internal" }],
+    ["SMTP_URL", { ...mailing, SMTP_URL: "https://mail.product.example" }],
+    ["SMTP_URL", { ...mailing, SMTP_URL: "smtps://mail.product.example?tls.rejectUnauthorized=false" }],
   ])("are strict by default: %s is refused (%o)", (name, changes) => {
     expect(faultsOf({ ...strict, ...changes })).toContain(name);
   });
@@ -177,6 +202,69 @@ describe("the settings", () => {
     ["AzureWebJobsStorage", { AzureWebJobsStorage: "AccountName=a;AccountKey=k;QueueEndpoint=http://queues.example" }],
   ])("stay strict beside local services: %s is refused (%o)", (name, changes) => {
     expect(faultsOf({ ...local, ...changes })).toContain(name);
+  });
+});
+
+describe("endpoints of webhooks", () => {
+  const secret = (bytes: number) => `whsec_${Buffer.alloc(bytes, 7).toString("base64")}`;
+  const good = { id: "crm", url: "https://hooks.product.example/m365", secrets: [secret(32)] };
+  const faults = (...endpoints: object[]) => faultsOf({ ...strict, WEBHOOK_ENDPOINTS: JSON.stringify(endpoints) });
+
+  test("are none, or a list; a secret is a key, which no log shows", () => {
+    expect(loadConfig(strict).webhooks).toEqual({ endpoints: [], allowLoopback: false });
+    const second = { ...good, id: "billing-2", secrets: [secret(24), secret(64)], workspaces: ["acme", "Contoso.1"] };
+    const { webhooks } = loadConfig({ ...strict, WEBHOOK_ENDPOINTS: JSON.stringify([good, second]) });
+    expect(webhooks.endpoints).toMatchObject([{ id: "crm", url: good.url }, { workspaces: ["acme", "Contoso.1"] }]);
+    expect(webhooks.endpoints.map(({ secrets }) => secrets.map((key) => key.symmetricKeySize))).toEqual([
+      [32],
+      [24, 64],
+    ]);
+    expect(JSON.stringify(webhooks)).not.toContain(secret(32).slice(6));
+  });
+
+  test.each<[string, object]>([
+    ["0.url", { url: "http://hooks.product.example/" }],
+    ["0.url", { url: "https://hooks.product.example:8443/" }],
+    ["0.url", { url: "https://user:word@hooks.product.example/" }],
+    ["0.url", { url: "https://hooks.product.example/#part" }],
+    ["0.url", { url: "https://127.0.0.1/" }],
+    ["0.url", { url: "https://169.254.169.254/" }],
+    ["0.url", { url: "https://2130706433/" }],
+    ["0.url", { url: "https://[::1]/" }],
+    ["0.url", { url: "https://hooks.internal/" }],
+    ["0.url", { url: "https://localhost/" }],
+    ["0.id", { id: "CRM" }],
+    ["0.id", { id: "" }],
+    ["0.secrets", { secrets: [] }],
+    ["0.secrets", { secrets: [secret(32), secret(33), secret(34)] }],
+    ["0.secrets.0", { secrets: [secret(23)] }],
+    ["0.secrets.0", { secrets: [secret(65)] }],
+    ["0.secrets.0", { secrets: [secret(32).slice(6)] }],
+    ["0.secrets.0", { secrets: [`${secret(32)}\n`] }],
+    ["0.workspaces", { workspaces: [] }],
+    ["WEBHOOK_ENDPOINTS", { surprise: 1 }],
+  ])("name what is wrong and not its value: %s (%o)", (where, change) => {
+    expect(faults(good)).toBe("");
+    const text = faults({ ...good, ...change });
+    expect(text).toContain("WEBHOOK_ENDPOINTS");
+    expect(text).toContain(where);
+    expect(text).not.toContain(secret(32).slice(6, 20));
+    expect(text).not.toContain("product.example");
+  });
+
+  test("have an id of their own, and are ten at most", () => {
+    expect(faults(good, good)).toContain("names an id twice");
+    expect(faults(...Array.from({ length: 11 }, (_, index) => ({ ...good, id: `e${index}` })))).toContain(
+      "more than 10",
+    );
+    expect(faultsOf({ ...strict, WEBHOOK_ENDPOINTS: "crm" })).toContain("WEBHOOK_ENDPOINTS is not JSON");
+  });
+
+  test("may be on this very machine with local services, and still nowhere near it", () => {
+    const here = (url: string) => faultsOf({ ...local, WEBHOOK_ENDPOINTS: JSON.stringify([{ ...good, url }]) });
+    expect([here("https://localhost:9443/hooks"), here("http://127.0.0.1:3000/hooks")]).toEqual(["", ""]);
+    expect(here("https://10.0.0.4/")).toContain("WEBHOOK_ENDPOINTS.0.url");
+    expect(here("https://hooks.product.example:8443/")).toContain("WEBHOOK_ENDPOINTS.0.url");
   });
 });
 

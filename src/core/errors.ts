@@ -34,18 +34,35 @@ export const problems = {
     title: "The cursor is not valid for this request.",
     advice: "Start again without a cursor.",
   },
+  "invalid-ref": {
+    kind: "invalid-input",
+    title: "The reference to a person is not valid here, or no longer.",
+    advice: "Search for the person again.",
+  },
   "token-missing": { kind: "unauthenticated", title: "An access token is required." },
   "token-invalid": { kind: "unauthenticated", title: "The access token was not accepted." },
   "permission-missing": { kind: "forbidden", title: "The caller lacks a permission for this." },
   "connection-not-found": { kind: "not-found", title: "There is no such data connection." },
   "person-not-found": { kind: "not-found", title: "There is no such person." },
   "group-not-found": { kind: "not-found", title: "There is no such group." },
+  "second-person-required": {
+    kind: "forbidden",
+    title: "Whoever asked for the run or changed the settings last may not approve its plan.",
+    advice: "Somebody else who may approve has to do it.",
+  },
   "run-not-found": { kind: "not-found", title: "There is no such run." },
+  "settings-version-not-found": { kind: "not-found", title: "There is no such version of the settings." },
   "consumer-not-found": { kind: "not-found", title: "There is no such consumer of the change feed." },
+  "webhook-not-found": { kind: "not-found", title: "There is no such webhook endpoint." },
   "route-not-found": { kind: "not-found", title: "There is nothing at this address." },
   "method-not-allowed": { kind: "method-not-allowed", title: "This address does not answer to that method." },
   "name-taken": { kind: "conflict", title: "Another data connection of this workspace has that name." },
   "state-conflict": { kind: "conflict", title: "The connection is not in a state that allows this." },
+  "setup-incomplete": {
+    kind: "conflict",
+    title: "The setup cannot be finished yet.",
+    advice: "See which of its steps says what is missing.",
+  },
   "run-in-progress": { kind: "conflict", title: "A run is already asked for or under way." },
   "plan-not-waiting": {
     kind: "conflict",
@@ -55,6 +72,11 @@ export const problems = {
   "product-user-taken": {
     kind: "conflict",
     title: "Another person of this connection is linked to that product user.",
+  },
+  "product-group-in-use": {
+    kind: "conflict",
+    title: "The settings map a group onto a product group that would be gone.",
+    advice: "Change the group mapping first.",
   },
   "too-many-consumers": {
     kind: "conflict",
@@ -76,6 +98,12 @@ export const problems = {
   "body-too-large": { kind: "too-large", title: "The request body is too large." },
   "rate-limited": { kind: "throttled", title: "Too many requests." },
   "tier-not-offered": { kind: "invalid-input", title: "This installation does not offer that access." },
+  "mail-not-offered": { kind: "invalid-input", title: "This installation sends no mails." },
+  "mail-gone": {
+    kind: "gone",
+    title: "What the mail would tell is no longer there.",
+    advice: "Ask for another dry run.",
+  },
   "return-url-not-allowed": { kind: "invalid-input", title: "The return address is not registered." },
   "consent-attempt-unusable": {
     kind: "gone",
@@ -140,12 +168,25 @@ export const problems = {
     advice: "The next run makes a new plan from the same links.",
   },
   "graph-throttled": { kind: "throttled", title: "Microsoft Graph asks to wait." },
-  "graph-unavailable": { kind: "upstream-unavailable", title: "Microsoft Graph did not answer usefully." },
-  "graph-refused": { kind: "upstream-unavailable", title: "Microsoft Graph refused a request." },
-  "graph-foreign-link": { kind: "upstream-unavailable", title: "Microsoft Graph returned a link to another host." },
+  "graph-unavailable": {
+    kind: "upstream-unavailable",
+    title: "Microsoft Graph did not answer usefully.",
+    advice: "Look at the service health of Microsoft 365; it is tried again by itself.",
+  },
+  "graph-refused": {
+    kind: "upstream-unavailable",
+    title: "Microsoft Graph refused a request.",
+    advice: "Check the licences and restrictions of the organisation, then test the connection.",
+  },
+  "graph-foreign-link": {
+    kind: "upstream-unavailable",
+    title: "Microsoft Graph returned a link to another host.",
+    advice: "Tell whoever runs this installation.",
+  },
   "sign-in-unavailable": {
     kind: "upstream-unavailable",
     title: "Microsoft's sign-in service did not answer usefully.",
+    advice: "Look at the service health of Microsoft Entra; it is tried again by itself.",
   },
   "issuer-unavailable": { kind: "upstream-unavailable", title: "The keys of the token's issuer could not be read." },
   "credential-rejected": { kind: "misconfigured", title: "Microsoft rejected this installation's own credential." },
@@ -165,6 +206,8 @@ export interface ErrorDetails {
   field?: string;
   /** Added to the title for developers; never personal data, never text from Microsoft. */
   detail?: string;
+  /** Of an uploaded file: what is wrong with which line, never the line itself. */
+  lines?: readonly { line: number; detail: string }[];
   retryAfterSeconds?: number;
   /** Graph throttles one tenant or this whole application. */
   scope?: "tenant" | "application";

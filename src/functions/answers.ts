@@ -3,6 +3,8 @@ import { z } from "zod";
 import { Settings } from "../core/connections/settings.ts";
 import { type Tier, tiers } from "../core/connections/tiers.ts";
 import { Finding } from "../core/views/test-connection.ts";
+import { SetupView } from "../core/wizard/progress.ts";
+import { Step } from "../core/wizard/steps.ts";
 
 const TierName = z.enum(tiers);
 
@@ -26,6 +28,9 @@ export const ConnectionAnswer = z.strictObject({
   state: z.enum(["draft", "proven", "active", "needs-attention", "closing"]),
   paused: z.boolean(),
   attention: z.strictObject({ code: z.string(), advice: z.string().nullable(), since: instant }).nullable(),
+  quarantine: z
+    .strictObject({ code: z.string(), advice: z.string().nullable(), since: instant, failures: z.int() })
+    .nullable(),
   tid: z.string().nullable(),
   access: ofEachTier(TierRecord),
   settings: Settings,
@@ -40,8 +45,10 @@ export const ConnectionAnswer = z.strictObject({
     })
     .nullable(),
   nextSyncAt: instant.nullable(),
+  nextTestAt: instant.nullable(),
   approval: z.strictObject({ run: z.string(), planHash: z.string(), waitsUntil: instant }).nullable(),
   size: z.strictObject({ bytes: z.int(), state: z.enum(["ok", "near-limit", "full"]) }),
+  setup: z.enum(["unfinished", "finished"]),
   createdAt: instant,
   closesAt: instant.nullable(),
   etag: z.string(),
@@ -58,6 +65,23 @@ export const UpdatedConnection = ConnectionAnswer.extend({
 export const TestAnswer = z.strictObject({ connection: ConnectionAnswer, findings: z.array(Finding) });
 
 export const SettingsAnswer = Settings.extend({ version: z.int(), etag: z.string() });
+
+export const SetupAnswer = SetupView.extend({
+  steps: z.array(
+    Step.extend({
+      /** What serves the step. Of a path only names in braces are left open. */
+      routes: z.array(
+        z.strictObject({
+          name: z.string(),
+          method: z.string(),
+          path: z.string(),
+          summary: z.string(),
+          permission: z.string().nullable(),
+        }),
+      ),
+    }),
+  ),
+});
 
 export const PermissionsAnswer = z.strictObject({
   items: z.array(

@@ -1,4 +1,5 @@
 /** The handler of every route; a route without one does not compile. */
+import { attributes } from "./attributes.http.ts";
 import { changes } from "./changes.http.ts";
 import { connections } from "./connections.http.ts";
 import { consent } from "./consent.http.ts";
@@ -6,13 +7,17 @@ import { events } from "./events.http.ts";
 import { groups } from "./groups.http.ts";
 import { openapi } from "./openapi.http.ts";
 import { people } from "./people.http.ts";
+import { productGroups } from "./product-groups.http.ts";
 import { productUsers } from "./product-users.http.ts";
 import type { Handlers } from "./register.ts";
 import { runs } from "./runs.http.ts";
 import { settings } from "./settings.http.ts";
 import { snapshot } from "./snapshot.http.ts";
+import { webhooks } from "./webhooks.http.ts";
+import { wizard } from "./wizard.http.ts";
 
 export const handlers: Handlers = {
+  ...attributes,
   ...changes,
   ...connections,
   ...consent,
@@ -20,8 +25,11 @@ export const handlers: Handlers = {
   ...groups,
   ...openapi,
   ...people,
+  ...productGroups,
   ...productUsers,
   ...runs,
   ...settings,
   ...snapshot,
+  ...webhooks,
+  ...wizard,
 };

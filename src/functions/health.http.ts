@@ -1,4 +1,4 @@
-/** Up or down, for monitors; what is wrong is in the log. */
+/** Up or down, for monitors, and whether somebody has to mend the installation itself; what is wrong is in the log. */
 import type { HttpHandler } from "@azure/functions";
 import type { UseCases } from "../composition.ts";
 import { asAppError, logProblem, securityHeaders } from "./edge/problem.ts";
@@ -14,8 +14,10 @@ export const health =
       await cases().checkHealth();
       return { status: 200, headers, jsonBody: { status: "up" } };
     } catch (error) {
-      logProblem(context, "health", asAppError(error), { correlationId: context.invocationId });
-      return { status: 503, headers, jsonBody: { status: "down" } };
+      const problem = asAppError(error);
+      logProblem(context, "health", problem, { correlationId: context.invocationId });
+      const cause = problem.kind === "misconfigured" ? { code: "misconfigured" } : {};
+      return { status: 503, headers, jsonBody: { status: "down", ...cause } };
     }
   };
 

@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document of the API, from the table of routes and its schemas. */
 import { z } from "zod";
 import { type ProblemCode, problems } from "../core/errors.ts";
+import { WebhookEvent } from "../core/webhooks/message.ts";
 import { statuses } from "./edge/problem.ts";
 import type { Route } from "./route.ts";
 import { routes } from "./routes.ts";
@@ -19,6 +20,7 @@ export const openApi = (publicBaseUrl: string): Json => {
     servers: [{ url: publicBaseUrl }],
     security: [{ accessToken: [] }],
     paths,
+    webhooks: { changes: { post: webhook } },
     components: {
       securitySchemes: { accessToken: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
       responses: {
@@ -40,7 +42,7 @@ const operation = (name: string, route: Route): Json => ({
   ...(route.permission === null ? { security: [] } : { "x-permission": route.permission }),
   parameters: [...queryParameters(route), ...ifMatchParameter(route)],
   ...(route.body
-    ? { requestBody: { required: true, content: { "application/json": { schema: schemaOf(route.body, "input") } } } }
+    ? { requestBody: { required: true, content: { [mediaType(route)]: { schema: schemaOf(route.body, "input") } } } }
     : {}),
   responses: {
     [String(route.status)]: {
@@ -51,9 +53,19 @@ const operation = (name: string, route: Route): Json => ({
   },
 });
 
+const mediaType = ({ format }: Route): string => (format === "csv" ? "text/csv" : "application/json");
+
 const schemaOf = (schema: z.ZodType, io: "input" | "output"): Json => {
   const { $schema: _, ...plain } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
   return plain;
+};
+
+/** Any status of 200 to 299 takes it. */
+const webhook: Json = {
+  summary: "Tells an endpoint of your back end that a data connection has changes, or that somebody tries it.",
+  description: "Signed as Standard Webhooks say: webhook-id, webhook-timestamp and webhook-signature (v1).",
+  requestBody: { required: true, content: { "application/json": { schema: schemaOf(WebhookEvent, "output") } } },
+  responses: { "2XX": { description: "Taken." }, "410": { description: "Never again." } },
 };
 
 const pathParameters = (path: string): Json[] =>
@@ -91,6 +103,14 @@ const problemSchema: Json = {
     field: { type: "string" },
     detail: { type: "string" },
     advice: { type: "string" },
+    lines: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["line", "detail"],
+        properties: { line: { type: "integer" }, detail: { type: "string" } },
+      },
+    },
     snapshot: { type: "string" },
     retryable: { type: "boolean" },
     correlationId: { type: "string" },

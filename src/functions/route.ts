@@ -12,8 +12,14 @@ export interface Route {
   permission: Permission | null;
   /** Answers with personal data: recorded in the access log before it is answered. */
   personal: boolean;
+  /** The access log names who is in the answer, by id: the same request may find others tomorrow. */
+  namesFound?: boolean;
   query?: z.ZodType;
   body?: z.ZodType;
+  /** Of the body; `csv`: the schema sees its text. Absent: JSON. */
+  format?: "csv";
+  /** Absent: what is enough for everything but files and lists. */
+  maxBodyBytes?: number;
   /** Answers `{items, next}`; `next` is given out sealed and comes back as `cursor`. */
   paged?: boolean;
   /** Whether the caller must (or may) send the ETag he has read. */
@@ -38,13 +44,16 @@ export interface Input<R extends Route> {
 
 export type Output<R extends Route> = z.input<R["answer"]>;
 
-/** `people-one-product-user` for `api/v1/connections/{connection}/people/{person}/product-user` of the area `people`. */
+/**
+ * `people-z-person-product-user` for `api/v1/connections/{connection}/people/{person}/product-user` of the area `people`. The host
+ * takes the first route that fits in the order of names: the `z` puts a parameter behind the words that could stand in its place.
+ */
 export const functionName = (area: string, path: string): string => {
   const below = path
     .replace(/^api\/v1\//, "")
     .replace(/^connections\/\{connection\}\/(?=.)/, "")
     .replace(/\.json$/, "")
-    .replaceAll(/\{\w+\}/g, "one")
+    .replaceAll(/\{(\w+)\}/g, "z-$1")
     .replaceAll("/", "-");
   return below === area || below.startsWith(`${area}-`) ? below : `${area}-${below}`;
 };

@@ -3,21 +3,32 @@
  * the OpenAPI document come from it. A `{connection}` of another workspace does not exist.
  */
 import { z } from "zod";
+import { BlacklistAnswer, ReplaceBlacklist, UploadMode } from "../core/connections/change-blacklist.ts";
 import { CloseConnection } from "../core/connections/close.ts";
 import { CreateConnection } from "../core/connections/create.ts";
+import { ChangeProductGroups, ProductGroupsAnswer, ProductGroupView } from "../core/connections/product-groups.ts";
 import { Settings } from "../core/connections/settings.ts";
+import { SettingsVersion, SettingsVersionDetails } from "../core/connections/settings-versions.ts";
 import { UpdateConnection } from "../core/connections/update.ts";
 import { CompleteConsent } from "../core/consent/complete.ts";
 import { StartConsent } from "../core/consent/start.ts";
+import { PersonSwitch, SwitchPerson } from "../core/directory/switch-person.ts";
 import { AcknowledgeChanges, ConsumerView } from "../core/feed/consumers.ts";
+import { AttributeView } from "../core/views/attributes-list.ts";
 import { ChangesPage } from "../core/views/changes.ts";
+import { ExplainPerson, Explanation } from "../core/views/explain-person.ts";
 import { GroupDetails, GroupView, MemberView } from "../core/views/groups.ts";
 import { LinkProductUser, PersonLink } from "../core/views/link-product-user.ts";
 import { LinkOutcome, LinkProductUsers } from "../core/views/link-product-users.ts";
+import { SearchRequest } from "../core/views/live.ts";
 import { Match, MatchProductUsers } from "../core/views/match-product-users.ts";
 import { LinkStateName, PersonDetails, PersonStateName, PersonView } from "../core/views/people.ts";
 import { ApprovePlan, RequestRun, RunView } from "../core/views/runs.ts";
+import { GroupsFound } from "../core/views/search-groups.ts";
+import { PeopleFound } from "../core/views/search-people.ts";
 import { SnapshotPage } from "../core/views/snapshot.ts";
+import { ReplayWebhook, WebhookTest, WebhookView } from "../core/webhooks/views.ts";
+import { FinishSetup, MarkStep } from "../core/wizard/progress.ts";
 import {
   ConnectionAnswer,
   ConnectionDetails,
@@ -25,6 +36,7 @@ import {
   listOf,
   PermissionsAnswer,
   SettingsAnswer,
+  SetupAnswer,
   TestAnswer,
   UpdatedConnection,
 } from "./answers.ts";
@@ -39,6 +51,8 @@ const whole = (least: number, most: number) =>
 const limit = whole(1, 200).default(50);
 const page = { limit, cursor: z.string().min(1).max(2000).optional() };
 const Paged = z.strictObject(page);
+
+const maxListBodyBytes = 1_048_576;
 
 const all = "api/v1/connections";
 const one = "api/v1/connections/{connection}";
@@ -164,6 +178,155 @@ export const routes = {
     status: 200,
     answer: SettingsAnswer,
   },
+  "settings.impact": {
+    method: "POST",
+    path: `${one}/settings/impact`,
+    summary: "Asks for a dry run under proposed settings: who would come and who would leave.",
+    permission: "integration:setup",
+    personal: false,
+    body: Settings,
+    status: 202,
+    location: `${one}/runs/{id}`,
+    answer: RunView,
+  },
+  "settings.steps": {
+    method: "GET",
+    path: `${one}/settings/steps`,
+    summary: "The setup, step by step: texts, forms, current values, what is done and what stands in the way.",
+    permission: "integration:setup",
+    personal: false,
+    status: 200,
+    answer: SetupAnswer,
+  },
+  "wizard.mark": {
+    method: "PUT",
+    path: `${one}/settings/steps/{step}`,
+    summary: "Marks a step of the setup as done, or as not done.",
+    permission: "integration:setup",
+    personal: false,
+    body: MarkStep,
+    status: 200,
+    answer: SetupAnswer,
+  },
+  "settings.finish": {
+    method: "POST",
+    path: `${one}/settings/steps/finish`,
+    summary: "Finishes the setup: from now on the schedule starts syncs, the first within 24 hours.",
+    permission: "integration:setup",
+    personal: false,
+    body: FinishSetup,
+    status: 200,
+    answer: SetupAnswer,
+  },
+  "settings.reset": {
+    method: "POST",
+    path: `${one}/settings/steps/reset`,
+    summary: "Begins the setup anew. No setting changes, and syncs go on.",
+    permission: "integration:setup",
+    personal: false,
+    status: 200,
+    answer: SetupAnswer,
+  },
+  "settings.versions": {
+    method: "GET",
+    path: `${one}/settings/versions`,
+    summary: "Earlier settings, newest first: when, which fields, and for `audit:read` who.",
+    permission: "integration:read",
+    personal: true,
+    query: Paged,
+    paged: true,
+    status: 200,
+    answer: listOf(SettingsVersion),
+  },
+  "settings.version": {
+    method: "GET",
+    path: `${one}/settings/versions/{version}`,
+    summary: "One version of the settings, whole.",
+    permission: "integration:read",
+    personal: true,
+    status: 200,
+    answer: SettingsVersionDetails,
+  },
+  "settings.restore": {
+    method: "POST",
+    path: `${one}/settings/versions/{version}/restore`,
+    summary: "Puts an earlier version into force again, with its e-mail blacklist.",
+    permission: "integration:setup",
+    personal: false,
+    ifMatch: "required",
+    status: 200,
+    answer: SettingsAnswer,
+  },
+  "settings.blacklist": {
+    method: "GET",
+    path: `${one}/settings/blacklist`,
+    summary: "The e-mail blacklist: addresses and `*@domain`.",
+    permission: "integration:setup",
+    personal: true,
+    query: Paged,
+    paged: true,
+    status: 200,
+    answer: BlacklistAnswer.extend({ items: z.array(z.string()), next: z.string().nullable() }),
+  },
+  "settings.blacklist-replace": {
+    method: "PUT",
+    path: `${one}/settings/blacklist`,
+    summary: "Replaces the e-mail blacklist. Who is listed leaves with the next plan.",
+    permission: "integration:setup",
+    personal: false,
+    body: ReplaceBlacklist,
+    maxBodyBytes: maxListBodyBytes,
+    ifMatch: "required",
+    status: 200,
+    answer: BlacklistAnswer,
+  },
+  "settings.blacklist-upload": {
+    method: "POST",
+    path: `${one}/settings/blacklist/csv`,
+    summary:
+      "Takes the e-mail blacklist from a file, one entry a line; one that cannot be used, and nothing is stored.",
+    permission: "integration:setup",
+    personal: false,
+    query: z.strictObject({ mode: UploadMode.default("append") }),
+    body: z.string(),
+    format: "csv",
+    maxBodyBytes: maxListBodyBytes,
+    ifMatch: "optional",
+    status: 200,
+    answer: BlacklistAnswer,
+  },
+  "product-groups.list": {
+    method: "GET",
+    path: `${one}/product-groups`,
+    summary: "The groups of the product that groups can be mapped onto.",
+    permission: "integration:read",
+    personal: false,
+    query: Paged,
+    paged: true,
+    status: 200,
+    answer: ProductGroupsAnswer.extend({ items: z.array(ProductGroupView), next: z.string().nullable() }),
+  },
+  "product-groups.replace": {
+    method: "PUT",
+    path: `${one}/product-groups`,
+    summary: "Offers the groups of the product, all of them; one that is mapped onto stays.",
+    permission: "integration:setup",
+    personal: false,
+    body: ChangeProductGroups,
+    maxBodyBytes: maxListBodyBytes,
+    ifMatch: "optional",
+    status: 200,
+    answer: ProductGroupsAnswer,
+  },
+  "attributes.list": {
+    method: "GET",
+    path: `${one}/attributes`,
+    summary: "The Graph properties that a field of the product can be filled from.",
+    permission: "integration:read",
+    personal: false,
+    status: 200,
+    answer: z.strictObject({ items: z.array(AttributeView) }),
+  },
   "runs.request": {
     method: "POST",
     path: `${one}/runs`,
@@ -192,6 +355,15 @@ export const routes = {
     permission: "integration:setup",
     personal: false,
     status: 200,
+    answer: RunView,
+  },
+  "runs.mail": {
+    method: "POST",
+    path: `${one}/runs/{run}/mail`,
+    summary: "Sends the mail of a dry run again that has not gone out.",
+    permission: "integration:setup",
+    personal: false,
+    status: 202,
     answer: RunView,
   },
   "runs.list": {
@@ -225,6 +397,30 @@ export const routes = {
     status: 200,
     answer: listOf(PersonView),
   },
+  "people.search": {
+    method: "POST",
+    path: `${one}/people/search`,
+    summary:
+      "Finds people in Microsoft 365, now: who is synchronised, whom the settings admit, and why. Nothing is stored.",
+    permission: "directory:read-all",
+    personal: true,
+    namesFound: true,
+    body: SearchRequest,
+    status: 200,
+    answer: PeopleFound,
+  },
+  "people.explain": {
+    method: "POST",
+    path: `${one}/people/explain`,
+    summary:
+      "Why a person is in or out. Of people who are not stored only with `directory:read-all`; nothing is stored.",
+    permission: "directory:read",
+    personal: true,
+    namesFound: true,
+    body: ExplainPerson,
+    status: 200,
+    answer: z.strictObject({ items: z.array(Explanation) }),
+  },
   "people.read": {
     method: "GET",
     path: `${one}/people/{person}`,
@@ -233,6 +429,16 @@ export const routes = {
     personal: true,
     status: 200,
     answer: PersonDetails,
+  },
+  "people.switch": {
+    method: "PUT",
+    path: `${one}/people/{person}/sync`,
+    summary: "Switches the synchronisation of one person on or off; it has happened when this answers.",
+    permission: "integration:sync",
+    personal: true,
+    body: SwitchPerson,
+    status: 200,
+    answer: PersonSwitch,
   },
   "people.link": {
     method: "PUT",
@@ -275,6 +481,17 @@ export const routes = {
     paged: true,
     status: 200,
     answer: listOf(GroupView),
+  },
+  "groups.search": {
+    method: "POST",
+    path: `${one}/groups/search`,
+    summary: "Finds groups in Microsoft 365, now, for the settings to name. Nothing is stored.",
+    permission: "integration:setup",
+    personal: true,
+    namesFound: true,
+    body: SearchRequest,
+    status: 200,
+    answer: GroupsFound,
   },
   "groups.read": {
     method: "GET",
@@ -337,6 +554,34 @@ export const routes = {
     personal: false,
     status: 200,
     answer: ConsumerView,
+  },
+  "webhooks.list": {
+    method: "GET",
+    path: `${one}/webhooks`,
+    summary: "How far the endpoints of your back end are that are told of changes, and their last deliveries.",
+    permission: "integration:read",
+    personal: false,
+    status: 200,
+    answer: z.strictObject({ items: z.array(WebhookView) }),
+  },
+  "webhooks.test": {
+    method: "POST",
+    path: `${one}/webhooks/{endpoint}/test`,
+    summary: "Sends an endpoint an event of the type `webhook.test` now, and says what it answered.",
+    permission: "integration:setup",
+    personal: false,
+    status: 200,
+    answer: WebhookTest,
+  },
+  "webhooks.replay": {
+    method: "POST",
+    path: `${one}/webhooks/{endpoint}/replay`,
+    summary: "Tells an endpoint again when there are changes after a sequence; also one that was given up.",
+    permission: "integration:setup",
+    personal: false,
+    body: ReplayWebhook,
+    status: 202,
+    answer: WebhookView,
   },
   "snapshot.read": {
     method: "GET",

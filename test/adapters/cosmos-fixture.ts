@@ -45,6 +45,7 @@ export const personDoc = (connectionId: string, personId: string, state: PersonS
   connectionId,
   state,
   reason: null,
+  leftAt: null,
   hash: "h",
   key: { id: "k", wrapped: sealedText("key") },
   record: sealedText("record"),
@@ -94,6 +95,7 @@ export const runDoc = (connectionId: string, runId: string): RunDoc => ({
   startedAt: null,
   endedAt: null,
   settingsVersion: 1,
+  requestedBy: null,
 });
 
 const noCounts: RunDoc["counts"] = {
@@ -103,6 +105,7 @@ const noCounts: RunDoc["counts"] = {
   peopleUpdated: 0,
   peopleRevived: 0,
   peopleDeactivated: 0,
+  peopleKept: 0,
   groupsCreated: 0,
   groupsUpdated: 0,
   groupsRemoved: 0,

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { directorySource as sourceOf } from "../../src/adapters/graph/directory-source.ts";
-import { feedObjects, selection } from "../../src/adapters/graph/feeds.ts";
+import { feedObjects, selectOf } from "../../src/adapters/graph/feeds.ts";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { CursorExpired, type DirectorySource, type Feed } from "../../src/core/directory/ports.ts";
-import { personAttributes } from "../../src/core/directory/records.ts";
 import { AppError } from "../../src/core/errors.ts";
 import {
   graphError,
@@ -28,8 +28,8 @@ beforeEach(() => {
   graph.seen = [];
 });
 
-/** The source reads nothing of a connection but its id and tenant. */
-const connection = tenantA as ConnectionContext;
+/** The source reads nothing of a connection but its id, its tenant and which attributes it wants. */
+const connection = { ...tenantA, settings: defaultSettings } as ConnectionContext;
 const source = () => {
   const { client, clock } = scriptedClient(graph);
   return { source: sourceOf(client), clock };
@@ -74,15 +74,42 @@ describe("a feed", () => {
       delta: link("delta", 1),
     });
     await directory.page(connection, "groups", null);
-    const select = Object.keys(personAttributes).join(",");
+    const select = Object.keys(defaultSettings.attributes).join(",");
     expect(graph.seen.map(({ target }) => target)).toEqual([
       `/v1.0/users/delta?$select=id,${select},manager`,
       "/v1.0/users/delta?$skiptoken=t1",
       "/v1.0/groups/delta?$select=id,displayName,description,mail,mailEnabled,mailNickname,securityEnabled,groupTypes,visibility,isAssignableToRole,onPremisesSyncEnabled,members",
     ]);
     expect(directory.requests(connection.connectionId)).toBe(3);
-    expect(directory.selection).toMatch(/^[0-9a-f]{64}$/);
-    expect(directory.selection).toBe(selection);
+    expect(directory.selection(defaultSettings)).toEqual({
+      users: selectOf("users", defaultSettings),
+      groups: selectOf("groups", defaultSettings),
+    });
+    for (const [feed, asked] of Object.entries(directory.selection(defaultSettings)))
+      expect(graph.seen.map(({ target }) => target)).toContain(`/v1.0/${feed}/delta?$select=${asked}`);
+  });
+
+  test("and a live look-up ask for what the settings name, and for what the scope decides by", async () => {
+    const mapped = {
+      role: { from: "jobTitle", clear: false },
+      title: { from: "jobTitle", clear: true },
+      address: { from: "mail", clear: false },
+    } as const;
+    const narrow = { ...connection, settings: { ...defaultSettings, attributes: mapped } };
+    graph.answer = (seen) =>
+      seen.target.endsWith("$batch") ? { body: { responses: [] } } : page([], { "@odata.deltaLink": link("delta", 1) });
+    const { source: directory } = source();
+    await directory.page(narrow, "users", null);
+    await directory.people(narrow, [id(7)]);
+    // `jobTitle` is mapped; the rest decides.
+    const select = "id,mail,userPrincipalName,jobTitle,accountEnabled,userType,otherMails,proxyAddresses";
+    expect(graph.seen.map(({ target }) => target)).toEqual([
+      `/v1.0/users/delta?$select=${select},manager`,
+      expect.stringContaining("$batch"),
+    ]);
+    expect(graph.seen[1]?.body).toContain(`$select=${select}&`);
+    expect(directory.selection(narrow.settings).users).toBe(`${select},manager`);
+    expect(directory.selection(narrow.settings).groups).toBe(directory.selection(defaultSettings).groups);
   });
 
   test("of users keeps what was selected: null stays null, absent stays absent, ids become lower case", async () => {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { graphClient } from "../../src/adapters/graph/client.ts";
 import { directorySource } from "../../src/adapters/graph/directory-source.ts";
 import { organization } from "../../src/adapters/graph/organization.ts";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { CursorExpired, type Feed, type RawObject } from "../../src/core/directory/ports.ts";
 import { AppError } from "../../src/core/errors.ts";
@@ -17,7 +18,7 @@ let connection: ConnectionContext;
 beforeAll(async () => {
   [stage, attacker] = await Promise.all([startStage(450), startScripted()]);
   [tenant] = stage.tenants;
-  connection = { connectionId: "c-1", tid: tenant.tid } as ConnectionContext;
+  connection = { connectionId: "c-1", tid: tenant.tid, settings: defaultSettings } as ConnectionContext;
 });
 afterAll(() => Promise.all([stage.simulator.close(), attacker.close()]));
 afterEach(() => {

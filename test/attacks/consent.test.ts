@@ -19,6 +19,7 @@ import {
   readRoles,
   returnUrl,
   type Stage,
+  setUp,
   signedIn,
   tenantA,
   tenantB,
@@ -55,6 +56,7 @@ describe("an approval of signing in, where another workspace has obtained the ri
       }),
       work: { put: () => Promise.reject(new Error("put")), get: () => Promise.resolve(null), drop: async () => {} },
       contextFor: async (doc) => (await stage.cases.open(doc.workspaceId, doc.connectionId)).context,
+      selfTest: () => Promise.reject(new Error("self-test")),
       finishClosing: async () => {},
     });
 
@@ -98,6 +100,7 @@ describe("an approval of signing in, where another workspace has obtained the ri
 
   test("ends when an administrator who may approves reading on this very connection", async () => {
     const { id, mallory } = await signInOnly();
+    await setUp(stage, id);
     Object.assign(stage.microsoft, new FakeMicrosoft(stage.ambient.now), { granted: [...readRoles] });
     await stage.cases.complete(mallory, id, { code: codeIn(await approve(stage, id, mallory, "read")) });
     expect((await stage.cases.open("attacker", id)).context.tid).toBe(tenantA);

@@ -3,7 +3,8 @@ import { graceMilliseconds, marginMilliseconds } from "../../src/core/connection
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
 import { defaultSettings } from "../../src/core/connections/settings.ts";
 import { commit } from "../../src/core/store/commit.ts";
-import { type GroupDoc, ids, type Stored } from "../../src/core/store/documents.ts";
+import { type GroupDoc, ids, type ProductGroup, type Stored } from "../../src/core/store/documents.ts";
+import { newRow } from "../../src/core/webhooks/rules.ts";
 import { creates, personDoc, runDoc, sealedText, shardDoc } from "../adapters/cosmos-fixture.ts";
 import {
   approve,
@@ -56,6 +57,9 @@ const fill = async (connectionId: string): Promise<void> => {
     kind: "group",
     connectionId,
     v: 1,
+    role: "shown",
+    of: null,
+    shown: true,
     hash: "h",
     record: sealedText("record"),
     leaves: [""],
@@ -75,7 +79,31 @@ const fill = async (connectionId: string): Promise<void> => {
   const linked = people.map((person, index) =>
     index === 0 ? { ...person, productUser: { value: sealedText<string>("user"), index: "index" } } : person,
   );
-  const writes = creates(...linked, row, group, shardDoc(connectionId, "g1", "", ["p00"]), runDoc(connectionId, "r1"));
+  const listed = { connectionId, v: 1 as const };
+  const more = [
+    { ...listed, id: ids.blacklist(1, 0), kind: "blacklist" as const, entries: sealedText<string[]>("entries") },
+    {
+      ...listed,
+      id: ids.productGroups(1),
+      kind: "product-groups" as const,
+      groups: sealedText<ProductGroup[]>("groups"),
+    },
+    {
+      ...listed,
+      id: ids.marker("p01"),
+      kind: "marker" as const,
+      marker: "enabled" as const,
+      changedAt: "2026-01-01T00:00:00.000Z",
+    },
+  ];
+  const writes = creates(
+    ...linked,
+    ...more,
+    row,
+    group,
+    shardDoc(connectionId, "g1", "", ["p00"]),
+    runDoc(connectionId, "r1"),
+  );
   const result = await commit(stage.needs, await headOf(connectionId), { writes });
   expect(result.outcome).toBe("committed");
 };
@@ -173,7 +201,8 @@ describe("when its time has come", () => {
     const neighbour = await connected(stage, caller("staying"), newName());
     await fill(view.id);
     await fill(neighbour.id);
-    const { consumers } = stage.needs;
+    const { consumers, webhooks } = stage.needs;
+    for (const { id } of [view, neighbour]) await webhooks.put(id, newRow("crm"), null);
     for (const { id } of [view, neighbour]) await consumers.put(id, { name: "crm", sequence: 1, seenAt: 1 }, null);
     const before = (await stored(neighbour.id)).length;
     stage.ambient.advance(graceMilliseconds + marginMilliseconds);
@@ -197,6 +226,8 @@ describe("when its time has come", () => {
       expect.objectContaining({ what: "connection-deleted", route: "connections.closed", connectionId: view.id }),
     );
     expect(await consumers.list(view.id)).toEqual([]);
+    expect(await webhooks.list(view.id)).toEqual([]);
+    expect(await webhooks.list(neighbour.id)).toHaveLength(1);
     expect(await consumers.list(neighbour.id)).toHaveLength(1);
     expect((await stored(neighbour.id)).length).toBe(before);
     expect((await stage.cases.read(caller("staying"), neighbour.id)).state).toBe("active");

@@ -7,15 +7,23 @@ import { connectionIndex } from "../../src/adapters/cosmos/connection-index.ts";
 import { consumerStore } from "../../src/adapters/cosmos/consumer-store.ts";
 import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "../../src/adapters/cosmos/handshake-store.ts";
+import { webhookStore } from "../../src/adapters/cosmos/webhook-store.ts";
 import { makeAccessLog } from "../../src/core/audit/access-log.ts";
 import { entriesOf, openActor, openChanges } from "../../src/core/audit/change-log.ts";
 import { changeConnection } from "../../src/core/connections/change.ts";
+import { readBlacklist, replaceBlacklist, uploadBlacklist } from "../../src/core/connections/change-blacklist.ts";
 import { changeSettings, readSettings } from "../../src/core/connections/change-settings.ts";
 import { closeConnection, restoreConnection } from "../../src/core/connections/close.ts";
 import { CreateConnection, createConnection } from "../../src/core/connections/create.ts";
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
 import { openConnection } from "../../src/core/connections/open.ts";
+import { changeProductGroups, listProductGroups } from "../../src/core/connections/product-groups.ts";
 import { listConnections, readConnection } from "../../src/core/connections/read.ts";
+import {
+  listSettingsVersions,
+  readSettingsVersion,
+  restoreSettings,
+} from "../../src/core/connections/settings-versions.ts";
 import type { Tier } from "../../src/core/connections/tiers.ts";
 import { updateConnection } from "../../src/core/connections/update.ts";
 import { consentCallback } from "../../src/core/consent/approve.ts";
@@ -150,6 +158,7 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
     store,
     index,
     consumers: consumerStore(cosmos.state),
+    webhooks: webhookStore(cosmos.state),
     handshakes,
     secrets,
     keys,
@@ -173,6 +182,14 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
     finishClosing: finishClosing(needs),
     readSettings: readSettings(needs),
     changeSettings: changeSettings(needs),
+    listVersions: listSettingsVersions(needs),
+    readVersion: readSettingsVersion(needs),
+    restoreSettings: restoreSettings(needs),
+    readBlacklist: readBlacklist(needs),
+    replaceBlacklist: replaceBlacklist(needs),
+    uploadBlacklist: uploadBlacklist(needs),
+    listProductGroups: listProductGroups(needs),
+    changeProductGroups: changeProductGroups(needs),
     start: startConsent(needs),
     show: showConnect(needs),
     continue: continueConnect(needs),
@@ -254,10 +271,15 @@ export const approve = async (
   return new URL((await stage.cases.consent(answer, visitor)).redirect);
 };
 
-/** An active connection. */
+/** As if its setup had been finished: the schedule may begin. */
+export const setUp = (stage: Stage, connectionId: string): Promise<void> =>
+  edit(stage, connectionId, (doc) => ({ ...doc, wizard: { ...doc.wizard, finishedAt: doc.createdAt } }));
+
+/** An active connection, whose setup is finished. */
 export const connected = async (stage: Stage, who = caller(), displayName = "Head office", access: object = {}) => {
   stage.microsoft.granted = [...new Set([...stage.microsoft.granted, ...readRoles])];
   const { id } = await stage.draft(who, displayName, access);
+  await setUp(stage, id);
   const ended = await approve(stage, id, who);
   return stage.cases.complete(who, id, { code: ended.searchParams.get("code") ?? "" });
 };

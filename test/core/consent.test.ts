@@ -17,6 +17,7 @@ import {
   readRoles,
   returnUrl,
   type Stage,
+  setUp,
   signedIn,
   tenantA,
   tenantB,
@@ -25,7 +26,12 @@ import {
 
 let stage: Stage;
 let name = 0;
-const draft = (who = caller(), access: object = {}) => stage.draft(who, `Connection ${(name += 1)}`, access);
+/** Its setup is finished, so that an approval starts what there is to start. */
+const draft = async (who = caller(), access: object = {}) => {
+  const made = await stage.draft(who, `Connection ${(name += 1)}`, access);
+  await setUp(stage, made.id);
+  return made;
+};
 const connect = (who = caller(), access: object = {}) => connected(stage, who, `Connection ${(name += 1)}`, access);
 const outcome = (address: URL): string =>
   address.searchParams.get("error") ?? (address.searchParams.has("code") ? "code" : "neither");
@@ -479,6 +485,18 @@ describe("a second approval", () => {
     });
     const view = await stage.cases.complete(caller(), id, { code: codeIn(await approve(stage, id)) });
     expect(view).toMatchObject({ state: "active", attention: null });
+  });
+
+  test("ends a quarantine when it is for reading, and the failures that led to it", async () => {
+    const { id } = await connect();
+    const quarantine = { code: "graph-refused", since: "2026-01-01T00:00:00.000Z", failures: 8 };
+    await edit(stage, id, (doc) => ({ ...doc, quarantine }));
+    await stage.cosmos.directory.item("head", id).patch([{ op: "set", path: "/strikes", value: 8 }]);
+    const shown = await stage.cases.read(caller(), id);
+    expect(shown).toMatchObject({ state: "active", quarantine, nextSyncAt: null });
+    expect(shown.quarantine?.advice).toMatch(/\.$/);
+    const view = await stage.cases.complete(caller(), id, { code: codeIn(await approve(stage, id)) });
+    expect([view.quarantine, (await stage.store.read(id, "head", "head"))?.strikes]).toEqual([null, 0]);
   });
 
   test("is possible for signing in alone, without any application permission", async () => {

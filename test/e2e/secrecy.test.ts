@@ -12,7 +12,9 @@ import { HintMessage, syncQueue } from "../../src/core/jobs.ts";
 import type { Trouble } from "../../src/local/simulator/graph/faults.ts";
 import { developmentClientId } from "../../src/local/stack/registration.ts";
 import {
+  admitEverybody,
   approve,
+  begin,
   type Caller,
   callerOf,
   createDraft,
@@ -96,6 +98,7 @@ describe("a day", { timeout: 120_000 }, () => {
     administrator = made.accounts[0]?.objectId ?? "";
     nobody = made.accounts.find(({ directoryRoles }) => directoryRoles.length === 0)?.objectId ?? "";
     connectionId = await createDraft(call, own.displayName);
+    await admitEverybody(call, connectionId);
     const outcomeOf = async (...clicks: Parameters<typeof consent>[1]) =>
       (await consent(await startConsent(call, connectionId), clicks, browserHeaders)).searchParams.get("error");
     expect(await outcomeOf("cancel")).toBe("consent-declined");
@@ -115,6 +118,7 @@ describe("a day", { timeout: 120_000 }, () => {
     const back = await consent(await startConsent(call, connectionId), [click, click], browserHeaders);
     const code = back.searchParams.get("code");
     await expectStatus(200, call("POST", `${path()}/consent/complete`, { body: { code } }));
+    await begin(call, connectionId);
     expect(await settled(call, connectionId)).toMatchObject({ mode: "full", outcome: "done" });
     for (const seed of [1, 2]) {
       await stack.simulator.command("random-changes", { tid, seed, count: 25 });
@@ -208,8 +212,10 @@ describe("a day", { timeout: 120_000 }, () => {
     // The first page takes long enough for a checkpoint after it; the next one does not come before the host dies.
     await command("faults", { clear: true, add: [slow(1000, 0), slow(20_000, 0)] });
     const id = await createDraft(call, own.secondName);
+    await admitEverybody(call, id);
     const code = await approve(call, id, second.accounts[0]?.objectId ?? "");
     await expectStatus(200, call("POST", `/connections/${id}/consent/complete`, { body: { code } }));
+    await begin(call, id);
     await until("staged parts", async () => {
       const { containers } = await stack.cosmos!.stats();
       return (containers.work?.documents ?? 0) > 0 || null;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { defaultSettings } from "../../src/core/connections/settings.ts";
 import { permissions } from "../../src/core/context.ts";
 import type { Route } from "../../src/functions/route.ts";
 import { routes } from "../../src/functions/routes.ts";
@@ -270,7 +271,7 @@ describe("what a product does with a connection", () => {
   });
 
   test("changes settings only when it has seen them, and pauses", async () => {
-    const settings = { automatic: false, intervalMinutes: 60, paused: true };
+    const settings = { ...defaultSettings, automatic: false, intervalMinutes: 60, paused: true };
     const change = (headers: Record<string, string>) =>
       api.call("PUT", `${base}/settings`, { body: settings, headers });
     const { headers } = await api.call("GET", `${base}/settings`);

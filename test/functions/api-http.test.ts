@@ -120,6 +120,31 @@ describe("failures behind the API", () => {
     expect([down.status, down.body]).toEqual([503, { status: "down" }]);
     expect((await api.call("POST", "/health", { token: null })).status).toBe(405);
   });
+
+  test("that lie in our own credential show as such, name no tenant, and are forgotten some time after the last one", async () => {
+    const { id, tid } = await api.connect(5, 0);
+    const health = async () => {
+      api.advance(10_000);
+      const { status, body } = await api.call("GET", "/health", { token: null });
+      return [status, body];
+    };
+    api.simulator.commands["entra-switches"].run({ expiredSecrets: ["a development secret"] });
+    const tested = await api.call("POST", `/api/v1/connections/${id}/test`);
+    api.simulator.commands["entra-switches"].run({ expiredSecrets: [] });
+    expect(JSON.stringify(tested.body.findings)).toContain("credential-rejected");
+    expect(await health()).toEqual([503, { status: "down", code: "misconfigured" }]);
+    api.advance(590_000);
+    expect(await health()).toEqual([200, { status: "up" }]);
+
+    api.simulator.commands["entra-switches"].run({ expiredSecrets: ["a development secret"] });
+    await api.call("POST", `/api/v1/connections/${id}/test`);
+    api.simulator.commands["entra-switches"].run({ expiredSecrets: [] });
+    expect((await health())[0]).toBe(503);
+    api.advance(60_000);
+    await api.call("POST", `/api/v1/connections/${id}/test`);
+    expect(await health()).toEqual([200, { status: "up" }]);
+    expect(tid).toMatch(/^[0-9a-f-]{36}$/);
+  });
 });
 
 describe("the access log", () => {

@@ -9,8 +9,9 @@ import { permissions } from "../../src/core/context.ts";
 import { handlers } from "../../src/functions/handlers.ts";
 import { healthFunctions } from "../../src/functions/health.http.ts";
 import { apiFunctions, type HttpFunction } from "../../src/functions/register.ts";
-import { unknownFunctions } from "../../src/functions/unknown.http.ts";
+import { unknownFunctions } from "../../src/functions/zz-unknown.http.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
+import { everybody } from "../../src/local/demo/everybody.ts";
 import { compileRoute } from "../../src/local/host/routes.ts";
 import { type KeyVault, startKeyVault } from "../../src/local/key-vault/server.ts";
 import { startQueues } from "../../src/local/queues/azurite.ts";
@@ -57,7 +58,8 @@ export interface ApiStage {
   close(): Promise<void>;
 }
 
-export const startApi = async (): Promise<ApiStage> => {
+/** `settings` beside those of the services. */
+export const startApi = async (settings: Readonly<Record<string, string>> = {}): Promise<ApiStage> => {
   const authority = await createCertificateAuthority();
   trustInThisProcess(authority.caPem);
   const tls = await authority.issueServerCertificate();
@@ -86,6 +88,7 @@ export const startApi = async (): Promise<ApiStage> => {
   });
   const config = loadConfig({
     LOCAL_SERVICES: "allowed",
+    ...settings,
     ENTRA_AUTHORITY: simulator.entraUrl,
     GRAPH_BASE_URL: simulator.graphUrl,
     ENTRA_READ_CLIENT_ID: clientId,
@@ -205,7 +208,7 @@ const activate = async ({ endpoint, key, database }: CosmosServer, id: string, t
   await handles.directory.item("connection", id).patch([
     { op: "set", path: "/state", value: "active" },
     { op: "set", path: "/tid", value: tid },
-    { op: "set", path: "/settings/automatic", value: false },
+    { op: "set", path: "/settings", value: { ...everybody, automatic: false } },
     { op: "set", path: "/tiers/read/state", value: "active" },
   ]);
   handles.dispose();

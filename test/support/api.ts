@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { type Permission, permissions } from "../../src/core/context.ts";
 import { RunView } from "../../src/core/views/runs.ts";
+import { everybody } from "../../src/local/demo/everybody.ts";
 import type { Run } from "../../src/local/demo/runs.ts";
 import type { Click } from "../../src/local/simulator/entra/click-through.ts";
 import type { Stack } from "../../src/local/stack.ts";
@@ -72,6 +73,13 @@ export const startConsent = async (call: Caller, connectionId: string): Promise<
   return String((await expectStatus(201, asked)).body.connectUrl);
 };
 
+export const admitEverybody = async (call: Caller, connectionId: string): Promise<void> => {
+  const path = `/connections/${connectionId}/settings`;
+  const { headers } = await expectStatus(200, call("GET", path));
+  const request = { body: everybody, headers: { "if-match": headers.get("etag") ?? "" } };
+  await expectStatus(200, call("PUT", path, request));
+};
+
 export const createDraft = async (call: Caller, displayName: string): Promise<string> => {
   const made = call("POST", "/connections", { body: { displayName, access: { read: true } } });
   return String((await expectStatus(201, made)).body.id);
@@ -86,11 +94,20 @@ export const approve = async (call: Caller, connectionId: string, account: strin
   return code;
 };
 
+/** Finishes the setup without a test, and asks for the first run instead of waiting for it. */
+export const begin = async (call: Caller, connectionId: string): Promise<void> => {
+  const path = `/connections/${connectionId}`;
+  await expectStatus(200, call("POST", `${path}/settings/steps/finish`, { body: { withoutTest: true } }));
+  await expectStatus(202, call("POST", `${path}/runs`, { body: { mode: "full" } }));
+};
+
 /** From nothing to an active connection, whose first run has been asked for. */
 export const connect = async (call: Caller, displayName: string, account: string): Promise<string> => {
   const id = await createDraft(call, displayName);
+  await admitEverybody(call, id);
   const code = await approve(call, id, account);
   await expectStatus(200, call("POST", `/connections/${id}/consent/complete`, { body: { code } }));
+  await begin(call, id);
   return id;
 };
 

@@ -2,17 +2,25 @@
 import { chainStart, entriesOf, openChanges, verifyChain } from "../../src/core/audit/change-log.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { openPersonKey, personId } from "../../src/core/crypto/key-ring.ts";
-import { knownGroup, knownPerson } from "../../src/core/directory/run/reading.ts";
+import { knownGroup, knownPerson } from "../../src/core/directory/run/known.ts";
 import { ids, type LogDoc } from "../../src/core/store/documents.ts";
 import type { DirectoryStore } from "../../src/core/store/ports.ts";
 import type { ExpectedView } from "../../src/local/simulator/directory/oracle.ts";
 
+/** Groups of the product under `product <id>`, all others under their object ids. */
 export interface Held {
   people: Record<string, { state: string; fields: Record<string, unknown>; manager: string | null }>;
   groups: Record<string, { fields: Record<string, unknown>; members: string[]; children: string[] }>;
+  /** Object ids of groups that are held and not shown. */
+  filters: string[];
 }
 
-const all = async <T extends { id: string }>(page: (after: string) => Promise<T[]>, limit: number): Promise<T[]> => {
+const productGroup = (id: string): string => `product ${id}`;
+
+export const all = async <T extends { id: string }>(
+  page: (after: string) => Promise<T[]>,
+  limit: number,
+): Promise<T[]> => {
   const items: T[] = [];
   for (let after = ""; ; ) {
     const part = await page(after);
@@ -25,14 +33,19 @@ const all = async <T extends { id: string }>(page: (after: string) => Promise<T[
 const limit = 200;
 
 export const held = async (store: DirectoryStore, { connectionId, ring }: ConnectionContext): Promise<Held> => {
-  const result: Held = { people: {}, groups: {} };
+  const result: Held = { people: {}, groups: {}, filters: [] };
   for (const doc of await all((after) => store.list(connectionId, "person", { after, limit }), limit)) {
     const { record } = knownPerson(ring, doc);
-    result.people[doc.id.slice(2)] = { state: doc.state, fields: record.fields, manager: record.manager };
+    result.people[doc.id.slice(2)] = {
+      state: doc.state,
+      fields: record?.fields ?? {},
+      manager: record?.manager ?? null,
+    };
   }
   const active = (id: string): boolean => result.people[id]?.state === "active";
   for (const person of Object.values(result.people))
     if (person.manager !== null && !active(person.manager)) person.manager = null;
+  const documents = new Set<string>();
   const shards = await all((after) => store.list(connectionId, "members", { after, limit }), limit);
   for (const doc of await all((after) => store.list(connectionId, "group", { after, limit }), limit)) {
     const id = doc.id.slice(2);
@@ -41,20 +54,30 @@ export const held = async (store: DirectoryStore, { connectionId, ring }: Connec
     for (const leaf of leaves) if (!doc.leaves.includes(leaf)) throw new Error(`shard ${leaf} of ${id} is no leaf`);
     const members = own.flatMap((shard) => shard.members);
     if (new Set(members).size !== members.length) throw new Error(`a member of ${id} is in two shards`);
-    result.groups[id] = {
-      fields: knownGroup(ring, doc).record.fields,
+    documents.add(id);
+    const { fields } = knownGroup(ring, doc).record;
+    if (doc.shown !== (doc.role === "shown" || doc.role === "product")) throw new Error(`${id} is shown by mistake`);
+    if (doc.role === "filter" && doc.of !== null) result.filters.push(doc.of);
+    if (!doc.shown) {
+      const more = Object.keys(fields).filter((name) => name !== "visibility");
+      if (more.length > 0) throw new Error(`of a group that is not shown there are ${more.join(", ")}`);
+      continue;
+    }
+    result.groups[doc.role === "product" ? productGroup(doc.of as string) : id] = {
+      fields,
       members: members.filter(active).sort(),
       children: [...doc.children].sort(),
     };
   }
+  result.filters.sort();
   for (const group of Object.values(result.groups))
     group.children = group.children.filter((id) => result.groups[id] !== undefined);
-  for (const shard of shards) if (!result.groups[shard.groupId]) throw new Error(`shard ${shard.id} has no group`);
+  for (const shard of shards) if (!documents.has(shard.groupId)) throw new Error(`shard ${shard.id} has no group`);
   return result;
 };
 
 export const expected = (view: ExpectedView, { ring }: ConnectionContext): Held => {
-  const result: Held = { people: {}, groups: {} };
+  const result: Held = { people: {}, groups: {}, filters: [...view.filters].sort() };
   for (const [oid, person] of view.people)
     result.people[personId(ring, oid)] = {
       state: person.state,
@@ -67,6 +90,22 @@ export const expected = (view: ExpectedView, { ring }: ConnectionContext): Held 
       members: [...group.members].map((oid) => personId(ring, oid)).sort(),
       children: [...group.childGroups].sort(),
     };
+  for (const [id, members] of view.productGroups)
+    result.groups[productGroup(id)] = {
+      fields: {},
+      members: [...members].map((oid) => personId(ring, oid)).sort(),
+      children: [],
+    };
+  return result;
+};
+
+/** Without what chance decides: memberships and reports of people who are kept although Entra ID no longer has them. */
+export const comparable = (found: Held, view: ExpectedView, { ring }: ConnectionContext): Held => {
+  const departed = new Set([...view.departed].map((oid) => personId(ring, oid)));
+  const result = structuredClone(found);
+  for (const person of Object.values(result.people))
+    if (person.manager !== null && departed.has(person.manager)) person.manager = null;
+  for (const group of Object.values(result.groups)) group.members = group.members.filter((id) => !departed.has(id));
   return result;
 };
 
@@ -88,7 +127,14 @@ export const replay = async (store: DirectoryStore, { connectionId, ring }: Conn
   const { fault, sequence, chain } = verifyChain(docs, { sequence: 0, chain: chainStart(connectionId) });
   if (fault) throw new Error(`chain broken at ${fault.sequence}: ${fault.fault}`);
   if (head?.sequence !== sequence || head.chain !== chain) throw new Error("head and log end differently");
-  const result: Held = { people: {}, groups: {} };
+  // Of groups that are not shown the log says nothing.
+  const result: Held = { people: {}, groups: {}, filters: [] };
+  const names = new Map<string, string>();
+  const nameOf = (id: string): string => names.get(id) ?? id;
+  const put = (fields: Record<string, unknown>, field: string, value: unknown): void => {
+    if (value === null) delete fields[field];
+    else fields[field] = value;
+  };
   const entryIds = new Set<string>();
   const keys = new Map<string, ReturnType<typeof openPersonKey>>();
   const keyOf = async (id: string) => {
@@ -115,27 +161,30 @@ export const replay = async (store: DirectoryStore, { connectionId, ring }: Conn
         if (JSON.stringify(now) !== JSON.stringify(before))
           throw new Error(`the log does not start from what it said of ${field}`);
         if (field === "manager") person.manager = after as string | null;
-        else person.fields[field] = after;
+        else put(person.fields, field, after);
       }
-      const state = entry.op === "deactivated" ? "deactivated" : "active";
+      const left = entry.op === "deactivated" || entry.op === "removed";
+      if (entry.op === "removed") Object.assign(person, { fields: {}, manager: null });
       if (entry.op === "updated" && changes.length === 0) throw new Error("an update without a change");
       if ((entry.op === "created") !== (person.state === "new"))
         throw new Error(`${entry.op} of a person that is ${person.state}`);
-      if (entry.op === "deactivated")
+      if (left)
         for (const group of Object.values(result.groups))
           group.members = group.members.filter((id) => id !== entry.object);
-      for (const group of entry.groups ?? []) result.groups[group]?.members.push(entry.object);
-      person.state = state;
+      for (const group of entry.groups ?? []) must(result.groups[nameOf(group)], "a group").members.push(entry.object);
+      person.state = left ? entry.op : "active";
     } else if (entry.kind === "group") {
+      if (entry.productGroup !== undefined) names.set(entry.object, productGroup(entry.productGroup));
+      const name = nameOf(entry.object);
       if (entry.op === "removed") {
-        must(result.groups[entry.object], "a group");
-        delete result.groups[entry.object];
+        must(result.groups[name], "a group");
+        delete result.groups[name];
         continue;
       }
-      const group = (result.groups[entry.object] ??= { fields: {}, members: [], children: [] });
-      for (const { field, after } of openChanges(ring.sealing, connectionId, entry)) group.fields[field] = after;
+      const group = (result.groups[name] ??= { fields: {}, members: [], children: [] });
+      for (const { field, after } of openChanges(ring.sealing, connectionId, entry)) put(group.fields, field, after);
     } else if (entry.kind === "members") {
-      const group = must(result.groups[entry.object], "a group");
+      const group = must(result.groups[nameOf(entry.object)], "a group");
       for (const id of entry.added ?? []) {
         if (group.members.includes(id)) throw new Error("added twice");
         group.members.push(id);

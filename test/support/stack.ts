@@ -1,8 +1,8 @@
 /** The embedded stack for tests: in memory, with a lease and a wake timer of seconds, and tenants connected in one call. */
-import { z } from "zod";
 import { permissions } from "../../src/core/context.ts";
 import { followConsent } from "../../src/local/demo/administrator.ts";
-import { completeConsent, createConnection, startConsent } from "../../src/local/demo/connecting.ts";
+import { beginSync, completeConsent, createConnection, startConsent } from "../../src/local/demo/connecting.ts";
+import { admitEverybody, everybody } from "../../src/local/demo/everybody.ts";
 import {
   type Difference,
   difference,
@@ -45,7 +45,7 @@ export interface ConnectedTenant {
   tid: string;
   connectionId: string;
   product: Product;
-  /** The first run, which connecting has started. */
+  /** The first run, which has been asked for. */
   first(): Promise<Run>;
   /** A delta from asking for it to its end; the oracle sees the tenant as it is then. */
   sync(): Promise<Run>;
@@ -63,10 +63,13 @@ export const connectTenant = async (
   const made = await command("create-tenant", { ...spec, domain: `t${spec.seed}.example` });
   const { tid } = made;
   const { id: connectionId } = await createConnection(product, `Tenant ${spec.seed}`);
-  await withoutGuard(product, connectionId);
+  // Random life takes away more in a minute than a guard lets pass in a week.
+  const offUntil = new Date(Date.now() + 6 * 86_400_000).toISOString();
+  await admitEverybody(product, connectionId, { ...everybody.guard, offUntil });
   const connectUrl = await startConsent(product, connectionId, returnUrl);
   const back = await followConsent(connectUrl, { account: made.accounts[0]?.objectId ?? "" });
   await completeConsent(product, connectionId, back.searchParams);
+  await beginSync(product, connectionId);
 
   const path = `/connections/${connectionId}`;
   const silent = { line: () => {}, progress: () => ({ update: () => {}, end: () => {} }) };
@@ -92,19 +95,6 @@ export const connectTenant = async (
       return { tenant: difference(expected, picture), feed: difference(picture, told) };
     },
   };
-};
-
-/** Random life takes away more in a minute than a guard lets pass in a week. */
-const withoutGuard = async (product: Product, connectionId: string): Promise<void> => {
-  const path = `/connections/${connectionId}/settings`;
-  const {
-    etag,
-    version: _version,
-    guard,
-    ...settings
-  } = await product.get(path, z.looseObject({ etag: z.string(), guard: z.looseObject({}) }));
-  const offUntil = new Date(Date.now() + 6 * 86_400_000).toISOString();
-  await product.put(path, { ...settings, guard: { ...guard, offUntil } }, etag, z.looseObject({}));
 };
 
 export const nothing: Difference = { missing: [], unexpected: [] };

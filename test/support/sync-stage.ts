@@ -12,18 +12,21 @@ import { appTokens } from "../../src/adapters/entra/app-tokens.ts";
 import { graphResource } from "../../src/adapters/entra/registration.ts";
 import { graphClient } from "../../src/adapters/graph/client.ts";
 import { directorySource } from "../../src/adapters/graph/directory-source.ts";
+import { organization } from "../../src/adapters/graph/organization.ts";
 import type { Ambient } from "../../src/core/ambient.ts";
-import { defaultGuard, defaultSettings, type Settings } from "../../src/core/connections/settings.ts";
+import type { Settings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { keyRing, newRingContent } from "../../src/core/crypto/key-ring.ts";
 import { seal } from "../../src/core/crypto/seal.ts";
 import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
+import { selfTest } from "../../src/core/directory/self-test.ts";
 import { commit } from "../../src/core/store/commit.ts";
 import { type ConnectionDoc, ids, type RunMode } from "../../src/core/store/documents.ts";
 import { newHead } from "../../src/core/store/head.ts";
 import type { DirectoryStore, Hint } from "../../src/core/store/ports.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
+import { everybody } from "../../src/local/demo/everybody.ts";
 import { type Simulator, startSimulator } from "../../src/local/simulator/server.ts";
 import { createCertificateAuthority, trustInThisProcess } from "../../src/local/tls.ts";
 
@@ -49,7 +52,12 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-const noGuard: Settings["guard"] = { ...defaultGuard, offUntil: "9999-01-01T00:00:00Z" };
+/** Everybody and every group, as they are; manual and without the guard: random life takes away more than a guard lets pass. */
+export const wideSettings: Settings = {
+  ...everybody,
+  automatic: false,
+  guard: { ...everybody.guard, offUntil: "9999-01-01T00:00:00Z" },
+};
 
 export const makeAmbient = (): Stage["ambient"] => {
   let offset = 0;
@@ -101,11 +109,19 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
   });
   const hints: Stage["hints"] = [];
   const contexts = new Map<string, ConnectionContext>();
+  const source = directorySource(client);
   const needs: WorkerNeeds = {
     ambient,
     store,
     work: workStore(handles.work),
-    source: directorySource(client),
+    source,
+    selfTest: selfTest({
+      gateway: {
+        roles: (tier, tenant) => tokens.roles(tier, tenant, { fresh: true }),
+        organization: organization(client),
+      },
+      source,
+    }),
     leaseMilliseconds: 120_000,
     sliceMilliseconds: 240_000,
     hints: {
@@ -135,7 +151,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
     connect: async (tid, chosen = {}) => {
       const connectionId = ambient.ulid();
       const ring = keyRing(newRingContent(ambient));
-      const settings: Settings = { ...defaultSettings, automatic: false, guard: noGuard, ...chosen };
+      const settings: Settings = { ...wideSettings, ...chosen };
       const context: ConnectionContext = { connectionId, workspaceId: "w1", tid, ring, settings };
       contexts.set(connectionId, context);
       const off = { wanted: false, state: "off", missing: [] } as const;
@@ -153,6 +169,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
         ),
         state: "active",
         attention: null,
+        quarantine: null,
         tid,
         tiers: {
           read: { wanted: true, state: "active", missing: [] },
@@ -163,6 +180,10 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
         },
         settings,
         settingsVersion: 1,
+        settingsBy: null,
+        blacklist: { version: 0, entries: 0 },
+        productGroups: { version: 0, count: 0 },
+        wizard: { done: [], finishedAt: new Date(ambient.now()).toISOString() },
         createdAt: new Date(ambient.now()).toISOString(),
         closesAt: null,
       };

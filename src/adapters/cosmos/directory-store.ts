@@ -4,7 +4,9 @@ import { AppError } from "../../core/errors.ts";
 import { type DocOf, ids as documentIds, type Head, type Kind, type Stored } from "../../core/store/documents.ts";
 import {
   type DirectoryStore,
+  type Expiry,
   type LinkState,
+  type ListedKind,
   UnknownOutcome,
   type Write,
   type WriteOutcome,
@@ -12,6 +14,7 @@ import {
 import {
   inList,
   readDocument,
+  repeating,
   rows,
   rowsOfAllPartitions,
   stored,
@@ -21,14 +24,31 @@ import {
   writing,
 } from "./requests.ts";
 
-/** Ids of one kind share a first letter and a colon, so a range of ids is a kind in id order. */
-const firstLetter = { person: "u", group: "g", members: "m", run: "r" } as const;
+/** Ids of one kind share what stands before the first colon, so a range of ids is a kind in id order. */
+const idPrefix = {
+  person: "u",
+  group: "g",
+  members: "m",
+  marker: "x",
+  run: "r",
+  blacklist: "b",
+  "product-groups": "pg",
+  settings: "s",
+} as const satisfies Record<ListedKind, string>;
 
 /** Each is a look-up in an index of its own: of the empty link, and of the link's own index. */
 const linked: Record<LinkState, string> = {
   linked: " AND IS_DEFINED(c.productUser.index)",
   unmatched: " AND c.productUser = null",
 };
+
+interface ListOptions {
+  after?: string;
+  limit: number;
+  state?: string;
+  link?: LinkState;
+  shown?: boolean;
+}
 
 /** Parameters in one IN list. */
 const idsPerQuery = 100;
@@ -94,17 +114,17 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     }
   },
 
-  list: async <K extends keyof typeof firstLetter>(
+  list: async <K extends ListedKind>(
     connectionId: string,
     kind: K,
-    { after, limit, state, link }: { after?: string; limit: number; state?: string; link?: LinkState },
+    { after, limit, state, link, shown }: ListOptions,
   ) => {
     const { from, to, order } = idRange(kind, after);
     const docs = await rows<object>(
       container,
       connectionId,
-      `SELECT TOP ${count(limit)} * FROM c WHERE c.id > @from AND c.id < @to${link === undefined ? "" : linked[link]}${state === undefined ? "" : " AND c.state = @state"} ORDER BY c.id ${order}`,
-      { from, to, ...(state === undefined ? {} : { state }) },
+      `SELECT TOP ${count(limit)} * FROM c WHERE c.id > @from AND c.id < @to${link === undefined ? "" : linked[link]}${shown === undefined ? "" : " AND c.shown = @shown"}${state === undefined ? "" : " AND c.state = @state"} ORDER BY c.id ${order}`,
+      { from, to, ...(state === undefined ? {} : { state }), ...(shown === undefined ? {} : { shown }) },
     );
     return docs.map((resource) => stored<DocOf<K>>(resource));
   },
@@ -112,6 +132,12 @@ export const directoryStore = (container: Container): DirectoryStore => ({
   peopleByIndex: async (connectionId, index, value, limit) => {
     const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.${index} = @value AND c.state = @active`;
     const docs = await rows<object>(container, connectionId, query, { value, active: "active" });
+    return docs.map((resource) => stored<DocOf<"person">>(resource));
+  },
+
+  leftBefore: async (connectionId, time, limit) => {
+    const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.state = @state AND c.leftAt <= @time ORDER BY c.leftAt ASC`;
+    const docs = await rows<object>(container, connectionId, query, { state: "deactivated", time });
     return docs.map((resource) => stored<DocOf<"person">>(resource));
   },
 
@@ -142,19 +168,42 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     return [...new Set(shards.map(({ groupId }) => groupId))];
   },
 
-  due: async (now, limit) => {
-    const query = "SELECT c.connectionId, c.wakeAt FROM c WHERE c.wakeAt <= @now";
-    const parameters = { now: wholeNumber(now) };
-    const heads = await rowsOfAllPartitions<{ connectionId: string; wakeAt: number }>(
-      container,
-      query,
-      parameters,
-      count(limit),
-    );
-    const longestOverdueFirst = heads.toSorted((one, other) => one.wakeAt - other.wakeAt);
-    return [...new Set(longestOverdueFirst.map(({ connectionId }) => connectionId))];
+  due: (now, limit) => pastDue(container, "wakeAt", now, limit),
+
+  dueToRetire: (now, limit) => pastDue(container, "retireAt", now, limit),
+
+  dueToTell: (now, limit) => pastDue(container, "tellAt", now, limit),
+
+  tellNext: (connectionId, tellAt, seen) => {
+    const condition = seen
+      ? `FROM c WHERE c.sequence = ${wholeNumber(seen.sequence)} AND c.tellAt = ${wholeNumber(seen.tellAt)}`
+      : undefined;
+    const operations: PatchOperation[] = [{ op: "set", path: "/tellAt", value: tellAt }];
+    const head = container.item(documentIds.head, connectionId);
+    return repeating(async () => {
+      const request = condition === undefined ? { operations } : { condition, operations };
+      const { statusCode } = await writing(() => head.patch(request), 404, 412);
+      return statusCode < 300;
+    });
   },
 });
+
+/** Of the heads that have `field` in the past, the longest overdue first. */
+const pastDue = async (
+  container: Container,
+  field: "wakeAt" | "tellAt" | "retireAt",
+  now: number,
+  limit: number,
+): Promise<string[]> => {
+  const heads = await rowsOfAllPartitions<{ connectionId: string } & Record<typeof field, number>>(
+    container,
+    `SELECT c.connectionId, c.${field} FROM c WHERE c.${field} <= @now`,
+    { now: wholeNumber(now) },
+    count(limit),
+  );
+  const longestOverdueFirst = heads.toSorted((one, other) => one[field] - other[field]);
+  return [...new Set(longestOverdueFirst.map(({ connectionId }) => connectionId))];
+};
 
 const takeLease =
   (container: Container, connectionId: string, { owner, leaseUntil }: { owner: string; leaseUntil: number }) =>
@@ -173,7 +222,11 @@ const takeLease =
     return stored<Head>(resource);
   };
 
-const toOperation = (write: Write): TransactionOperation => {
+const toOperation = (write: Write | Expiry): TransactionOperation => {
+  if (write.op === "expire") {
+    const operations: PatchOperation[] = [{ op: "set", path: "/ttl", value: count(write.ttlSeconds) }];
+    return { operationType: "Patch", id: write.id, resourceBody: { operations } };
+  }
   if (write.op === "delete") return { operationType: "Delete", id: write.id, ifMatch: write.etag };
   const resourceBody = toBody(write.doc);
   return write.op === "create"
@@ -181,13 +234,10 @@ const toOperation = (write: Write): TransactionOperation => {
     : { operationType: "Replace", id: write.doc.id, ifMatch: write.etag, resourceBody };
 };
 
-const idRange = (
-  kind: keyof typeof firstLetter,
-  after: string | undefined,
-): { from: string; to: string; order: "ASC" | "DESC" } => {
-  const first = `${firstLetter[kind]}:`;
-  const beyond = `${firstLetter[kind]};`;
-  return kind === "run"
+const idRange = (kind: ListedKind, after: string | undefined): { from: string; to: string; order: "ASC" | "DESC" } => {
+  const first = `${idPrefix[kind]}:`;
+  const beyond = `${idPrefix[kind]};`;
+  return kind === "run" || kind === "settings"
     ? { from: first, to: after || beyond, order: "DESC" }
     : { from: after || first, to: beyond, order: "ASC" };
 };

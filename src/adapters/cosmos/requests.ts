@@ -104,7 +104,7 @@ export const readDocument = async <D>(container: Container, partition: string, i
     throw readError({ code: statusCode, substatus: substatus ?? 0, retryAfterMs: 0 });
   });
 
-type QueryParameters = Record<string, string | number>;
+type QueryParameters = Record<string, string | number | boolean>;
 
 /** All rows of a query inside one partition; the query bounds their number. */
 export const rows = <T>(

@@ -24,6 +24,8 @@ export interface GraphRequest {
   method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   url: URL;
   body?: object;
+  /** Beside those of every request. They are no part of a link that Graph gives: each page needs them again. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 export interface GraphClient {
@@ -88,10 +90,11 @@ export const graphClient = (options: GraphClientOptions): GraphClient => {
     const attempt = (token: string) => {
       sent.set(connectionId, (sent.get(connectionId) ?? 0) + 1);
       const headers = {
-        authorization: `Bearer ${token}`,
         accept: "application/json",
         "client-request-id": randomUUID(),
         "x-ms-throttle-priority": "Low",
+        ...request.headers,
+        authorization: `Bearer ${token}`,
         ...(request.body ? { "content-type": "application/json" } : {}),
       };
       return sendOnce(url, {

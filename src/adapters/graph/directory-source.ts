@@ -9,7 +9,7 @@ import {
 import { AppError, isAppError } from "../../core/errors.ts";
 import { describe, errorCodes, type GraphAnswer, type JsonObject } from "./answers.ts";
 import type { GraphClient, Tenant } from "./client.ts";
-import { feedObjects, feeds, livePerson, malformed, memberObjects, selection, selectOf } from "./feeds.ts";
+import { attributesOf, feedObjects, liveGroup, livePerson, malformed, memberObjects, selectOf } from "./feeds.ts";
 import { loopGuard } from "./loop-guard.ts";
 
 /** The largest page that Graph gives of a member list. */
@@ -27,7 +27,7 @@ export const directorySource = (client: GraphClient): DirectorySource => {
 
   const page: DirectorySource["page"] = async (connection, feed, link) => {
     const url =
-      link === null ? client.address.at(`/${feed}/delta?$select=${selectOf(feed)}`) : client.address.own(link);
+      link === null ? client.address.at(`/${feed}/delta?$select=${selectOf(feed, connection.settings)}`) : client.address.own(link);
     const body = read(await client.send(connection, { method: "GET", url }), link);
     const { next, delta } = links(client, body);
     if ((next === null) === (delta === null)) throw malformed("a page's links");
@@ -70,17 +70,23 @@ export const directorySource = (client: GraphClient): DirectorySource => {
   return {
     page,
     members,
-    selection,
+    selection: (settings) => ({ groups: selectOf("groups", settings), users: selectOf("users", settings) }),
     present: (connection, feed, ids) =>
       lookUp(connection, ids, { path: (id) => `/${feed}/${id}?$select=id`, there: () => true, absent: false }),
     people: (connection, ids) => {
-      const query = `$select=${["id", ...feeds.users.attributes].join(",")}&$expand=manager($select=id)`;
+      const query = `$select=${["id", ...attributesOf("users", connection.settings)].join(",")}&$expand=manager($select=id)`;
       return lookUp<RawObject | null>(connection, ids, {
         path: (id) => `/users/${id}?${query}`,
         there: livePerson,
         absent: null,
       });
     },
+    groups: (connection, ids) =>
+      lookUp<RawObject | null>(connection, ids, {
+        path: (id) => `/groups/${id}?$select=${["id", ...attributesOf("groups", connection.settings)].join(",")}`,
+        there: liveGroup,
+        absent: null,
+      }),
     requests: (connectionId) => client.requests(connectionId),
   };
 };

@@ -1,11 +1,13 @@
 /** What is asked of the two delta feeds, and how an object of an answer becomes a `RawObject`. */
-import { createHash } from "node:crypto";
 import type { Feed, RawObject } from "../../core/directory/ports.ts";
-import { groupAttributes, personAttributes } from "../../core/directory/records.ts";
+import type { Settings } from "../../core/connections/settings.ts";
+import { attributeCatalogue, groupAttributes } from "../../core/directory/attributes.ts";
+import { propertiesFor } from "../../core/directory/records.ts";
 import { AppError } from "../../core/errors.ts";
 import { isObject, type JsonObject } from "./answers.ts";
 
 interface FeedShape {
+  /** What may be in an answer of it. */
   attributes: readonly string[];
   /** Selected beside the attributes; arrives as `<relation>@delta`. */
   relation: "manager" | "members";
@@ -13,16 +15,17 @@ interface FeedShape {
 }
 
 export const feeds: Readonly<Record<Feed, FeedShape>> = {
-  users: { attributes: Object.keys(personAttributes), relation: "manager", type: "user" },
+  users: { attributes: Object.keys(attributeCatalogue), relation: "manager", type: "user" },
   groups: { attributes: Object.keys(groupAttributes), relation: "members", type: "group" },
 };
 
-export const selectOf = (feed: Feed): string => ["id", ...feeds[feed].attributes, feeds[feed].relation].join(",");
+/** What the settings ask for. */
+export const attributesOf = (feed: Feed, settings: Pick<Settings, "attributes">): readonly string[] =>
+  feed === "users" ? propertiesFor(settings.attributes) : feeds.groups.attributes;
 
 /** Query options are baked into links: another list needs a new first read. */
-export const selection = createHash("sha256")
-  .update(`${selectOf("users")}\n${selectOf("groups")}`)
-  .digest("hex");
+export const selectOf = (feed: Feed, settings: Pick<Settings, "attributes">): string =>
+  ["id", ...attributesOf(feed, settings), feeds[feed].relation].join(",");
 
 export const malformed = (what: string): AppError =>
   new AppError("graph-unavailable", { detail: `${what} without the documented form` });
@@ -83,3 +86,5 @@ export const livePerson = (body: JsonObject): RawObject | null => {
   const manager = isObject(body.manager) ? [{ id: idOf(body.manager), removed: false }] : [];
   return { id: idOf(body), properties: selected("users", body), manager };
 };
+
+export const liveGroup = (body: JsonObject): RawObject => ({ id: idOf(body), properties: selected("groups", body) });

@@ -18,12 +18,12 @@ const lifeSeconds = 24 * 3600;
 const callTimeoutMs = 10_000;
 const clientOptions = { retryOptions: { maxTries: 3, retryDelayInMs: 200, maxRetryDelayInMs: 1000 } };
 
-export const hintQueue = (options: HintQueueOptions): HintQueue => {
+export const hintQueue = (options: HintQueueOptions, name: string = syncQueue): HintQueue => {
   const service =
     "connectionString" in options
       ? QueueServiceClient.fromConnectionString(options.connectionString, clientOptions)
       : new QueueServiceClient(options.queueServiceUri, options.credential, clientOptions);
-  const queue = service.getQueueClient(syncQueue);
+  const queue = service.getQueueClient(name);
 
   return {
     send: async (hint, delaySeconds = 0) => {

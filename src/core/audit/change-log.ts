@@ -96,13 +96,19 @@ export interface EntryInput extends Omit<EntryDraft, "id" | "at" | "changes" | "
   actor?: Actor;
 }
 
+/** An entry that has nothing to seal: it can be made also when the keys are out of reach. */
+export const plainEntry = (ambient: Ambient, input: Omit<EntryInput, "changes" | "key" | "actor">): EntryDraft => ({
+  id: ambient.ulid(),
+  at: iso(ambient.now()),
+  ...input,
+});
+
 export const draftEntry = (ambient: Ambient, ring: KeyRing, connectionId: string, input: EntryInput): EntryDraft => {
   const { changes, key, actor, ...clear } = input;
-  const id = ambient.ulid();
+  const entry = plainEntry(ambient, clear);
+  const { id } = entry;
   return {
-    id,
-    at: iso(ambient.now()),
-    ...clear,
+    ...entry,
     ...(changes && changes.length > 0
       ? { changes: seal(ambient, key ?? ring.sealing, entryPlace(connectionId, id, "changes"), [...changes]) }
       : {}),

@@ -9,6 +9,9 @@ export type Operation =
   | "created"
   | "updated"
   | "deactivated"
+  | "kept"
+  | "enabled"
+  | "excluded"
   | "revived"
   | "removed"
   | "changed"
@@ -41,6 +44,8 @@ export interface EntryDraft {
   cause: string;
   run?: string;
   correlationId?: string;
+  /** Of a group: which one of the product it is. */
+  productGroup?: string;
   /** Groups a person is in at the moment of becoming active. */
   groups?: string[];
   /** Of a group: person ids, and object ids of nested groups. */

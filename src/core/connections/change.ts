@@ -9,7 +9,7 @@ import type { ConnectionContext } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { commit } from "../store/commit.ts";
 import { type ConnectionDoc, type EntryDraft, type Head, ids, type Stored } from "../store/documents.ts";
-import type { DirectoryStore, Write } from "../store/ports.ts";
+import type { DirectoryStore, Expiry, Write } from "../store/ports.ts";
 
 export interface ChangeNeeds {
   ambient: Ambient;
@@ -20,7 +20,7 @@ export interface ConnectionChange {
   doc: ConnectionDoc;
   advance?: (head: Head) => Head;
   /** Beside the connection document itself. */
-  writes?: readonly Write[];
+  writes?: readonly (Write | Expiry)[];
   entries: readonly EntryDraft[];
 }
 

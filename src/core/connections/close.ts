@@ -4,6 +4,7 @@ import { iso } from "../ambient.ts";
 import type { AccessLog } from "../audit/access-log.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
+import { scheduleOf } from "../directory/schedule.ts";
 import { AppError } from "../errors.ts";
 import type { ConnectionDoc, ConnectionState } from "../store/documents.ts";
 import { type ChangeNeeds, changeConnection, entryOf } from "./change.ts";
@@ -49,7 +50,8 @@ export const closeConnection =
             changes: states(current, after),
           }),
         ],
-        advance: (before) => ({ ...before, epoch: before.epoch + 1, dueAt, wakeAt: dueAt, requested: null }),
+        // A run that was asked for stays asked for: when the deletion is undone, it is done.
+        advance: (before) => ({ ...before, epoch: before.epoch + 1, dueAt, wakeAt: dueAt }),
       };
     });
     await needs.access.record(caller.workspaceId, {
@@ -72,7 +74,7 @@ export const restoreConnection =
       if (current.state !== "closing" || current.closesAt === null || Date.parse(current.closesAt) <= now)
         throw new AppError("state-conflict", { detail: "There is no deletion that could be undone." });
       const after: ConnectionDoc = { ...current, state: stateBeforeClosing(current), closesAt: null };
-      const resumes = directoryTenant(after) !== null && !after.settings.paused && after.settings.automatic;
+      const resumes = directoryTenant(after) !== null && !after.settings.paused && scheduleOf(after).automatic;
       return {
         doc: after,
         entries: [
@@ -83,12 +85,12 @@ export const restoreConnection =
             changes: states(current, after),
           }),
         ],
-        // A run that was under way when the deletion began is still to be put away: while it is there, no other begins.
+        // A run that was asked for is still to be done, and one that was under way to be put away: no other begins before.
         advance: (before) => ({
           ...before,
           epoch: before.epoch + 1,
           dueAt: resumes ? now : null,
-          wakeAt: resumes || before.run ? now : null,
+          wakeAt: resumes || before.run || before.requested ? now : null,
         }),
       };
     });

@@ -14,6 +14,7 @@ import { entryOf } from "./change.ts";
 import { DisplayName, nameIndex, sealName } from "./name.ts";
 import { orphanMilliseconds } from "./read.ts";
 import { defaultSettings } from "./settings.ts";
+import { settingsDoc } from "./settings-doc.ts";
 import { type Tier, type TierRecord, tiers } from "./tiers.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
 
@@ -58,6 +59,7 @@ export const createConnection =
       displayName: sealName(ambient, ring, connectionId, input.displayName),
       state: "draft",
       attention: null,
+      quarantine: null,
       tid: null,
       tiers: {
         read: wished(input.access.read),
@@ -68,6 +70,10 @@ export const createConnection =
       },
       settings: defaultSettings,
       settingsVersion: 1,
+      settingsBy: null,
+      blacklist: { version: 0, entries: 0 },
+      productGroups: { version: 0, count: 0 },
+      wizard: { done: [], finishedAt: null },
       createdAt,
       closesAt: null,
     };
@@ -82,10 +88,13 @@ export const createConnection =
       changes,
     });
     const log = logDocument(connectionId, { sequence: 0, chain: chainStart(connectionId) }, ambient.now(), [entry]);
+    const by = { subject: caller.subject, ip: caller.ip };
+    const settings = settingsDoc(ambient, ring, doc, { at: createdAt, by, fields: [], restoredFrom: null });
     const documents: Write[] = [
       { op: "create", doc: log.doc },
       { op: "create", doc },
       { op: "create", doc: ringDoc },
+      { op: "create", doc: settings },
     ];
     const head = {
       ...newHead(connectionId, ambient.ulid()),

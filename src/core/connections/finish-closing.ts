@@ -8,7 +8,8 @@ import type { Keys } from "../crypto/keys.ts";
 import { AppError } from "../errors.ts";
 import { type Commit, commit, maxWritesPerCommit } from "../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Kind, type Stored } from "../store/documents.ts";
-import type { ConnectionIndex, ConsumerStore, DirectoryStore, Write } from "../store/ports.ts";
+import type { ConnectionIndex, ConsumerStore, DirectoryStore, ListedKind, Write } from "../store/ports.ts";
+import type { WebhookStore } from "../webhooks/ports.ts";
 import { marginMilliseconds } from "./close.ts";
 import { tiers } from "./tiers.ts";
 
@@ -17,6 +18,7 @@ export interface FinishClosingNeeds {
   store: DirectoryStore;
   index: Pick<ConnectionIndex, "remove">;
   consumers: Pick<ConsumerStore, "list" | "remove">;
+  webhooks: Pick<WebhookStore, "list" | "remove">;
   keys: Pick<Keys, "destroy">;
   access: AccessLog;
   leaseMilliseconds: number;
@@ -71,6 +73,8 @@ export const finishClosing =
     }
 
     for (const { name } of await needs.consumers.list(connectionId)) await needs.consumers.remove(connectionId, name);
+    for (const { endpoint } of await needs.webhooks.list(connectionId))
+      await needs.webhooks.remove(connectionId, endpoint);
     await index.remove(workspaceId, connectionId);
     await access.record(workspaceId, {
       what: "connection-deleted",
@@ -92,6 +96,7 @@ const emptied = (before: Head): Head => ({
   leaseUntil: 0,
   dueAt: null,
   wakeAt: null,
+  tellAt: null,
   requested: null,
   run: null,
   links: null,
@@ -109,8 +114,10 @@ const remainingOf = (
   store: DirectoryStore,
   connectionId: string,
 ): Record<Exclude<Kind, "head" | "connection">, () => Promise<Removable[]>> => {
-  const listed = (kind: "group" | "members" | "run") => () =>
-    store.list(connectionId, kind, { limit: maxWritesPerCommit });
+  const listed =
+    (kind: Exclude<ListedKind, "person">, limit = maxWritesPerCommit) =>
+    (): Promise<Removable[]> =>
+      store.list(connectionId, kind, { limit });
   const loaded = async (kind: Kind, documentIds: string[]): Promise<Removable[]> => [
     ...(await store.load(connectionId, kind, documentIds)).values(),
   ];
@@ -127,6 +134,11 @@ const remainingOf = (
     members: listed("members"),
     group: listed("group"),
     run: listed("run"),
+    marker: listed("marker"),
+    settings: listed("settings"),
+    // One may be as large as a document can be, and reading is all that costs.
+    blacklist: listed("blacklist", 10),
+    "product-groups": listed("product-groups", 10),
     log: () => store.log(connectionId, 0, maxWritesPerCommit),
     proof: () => loaded("proof", tiers.map(ids.proof)),
   };

@@ -1,6 +1,7 @@
 /** The one place that decides whether a workspace has a connection. What another workspace has does not exist for it. */
 import type { ConnectionContext } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
+import { scheduleOf } from "../directory/schedule.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { type ConnectionDoc, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
@@ -44,7 +45,8 @@ export const contextFor =
     // Without a tenant id nothing can be asked of Microsoft: a directory that may not be read cannot be read by mistake.
     tid: directoryTenant(doc) ?? "",
     ring: await keys.ring(doc.connectionId),
-    settings: doc.settings,
+    // The end of a run says when the next one is due.
+    settings: scheduleOf(doc),
   });
 
 /** The tenant once the product has redeemed the approval, until the connection closes; else null. */

@@ -2,9 +2,11 @@
 import { iso } from "../ambient.ts";
 import { logTtlSeconds } from "../audit/change-log.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
+import { isInTrouble } from "../directory/run/trouble.ts";
 import { type ProblemCode, problems } from "../errors.ts";
 import type { ConnectionDoc, ConnectionState, Head, RunCause, RunOutcome, Stored } from "../store/documents.ts";
 import { partitionBytes, partitionLimits } from "../store/size.ts";
+import { isFinished } from "../wizard/steps.ts";
 import { openName } from "./name.ts";
 import { tenantInUse } from "./open.ts";
 import type { Settings } from "./settings.ts";
@@ -16,18 +18,24 @@ export interface ConnectionView {
   state: ConnectionState;
   paused: boolean;
   attention: { code: string; advice: string | null; since: string } | null;
+  /** Runs failed again and again: the schedule starts none until a self-test passes; one that is asked for may. */
+  quarantine: { code: string; advice: string | null; since: string; failures: number } | null;
   /** Entra tenant id; null until the approval was redeemed by this workspace. */
   tid: string | null;
   access: Record<Tier, TierRecord>;
   settings: Settings;
   counts: { people: number; groups: number; memberships: number };
   lastRound: { startedAt: string; endedAt: string; cause: RunCause; outcome: RunOutcome; graphRequests: number } | null;
-  /** When the schedule, or a retry, starts the next run. */
+  /** When the schedule, or a retry, starts the next run; null while the connection needs attention or is in quarantine. */
   nextSyncAt: string | null;
+  /** When such a connection is tried out again, and taken up again if that passes. */
+  nextTestAt: string | null;
   /** A plan that the guard has stopped and that somebody has to decide on. */
   approval: { run: string; planHash: string; waitsUntil: string } | null;
   /** Estimate of what was stored at the last change. `near-limit`: the operator should know; `full`: nobody is added any more. */
   size: { bytes: number; state: "ok" | "near-limit" | "full" };
+  /** `unfinished`: a front end should prompt for it. Before it was finished for the first time the schedule starts no sync. */
+  setup: "unfinished" | "finished";
   createdAt: string;
   closesAt: string | null;
   etag: string;
@@ -35,12 +43,15 @@ export interface ConnectionView {
 
 export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: KeyRing): ConnectionView => {
   const tid = tenantInUse(doc);
+  const dueAt = tid !== null && head.dueAt !== null ? iso(head.dueAt) : null;
+  const inTrouble = isInTrouble(doc);
   return {
     id: doc.connectionId,
     displayName: openName(ring, doc),
     state: doc.state,
     paused: doc.settings.paused,
     attention: doc.attention && { ...doc.attention, advice: adviceOf(doc.attention.code) },
+    quarantine: doc.quarantine && { ...doc.quarantine, advice: adviceOf(doc.quarantine.code) },
     tid,
     access: doc.tiers,
     settings: doc.settings,
@@ -52,9 +63,11 @@ export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: Key
       outcome: head.lastRound.outcome,
       graphRequests: head.lastRound.requests,
     },
-    nextSyncAt: tid !== null && head.dueAt !== null ? iso(head.dueAt) : null,
+    nextSyncAt: inTrouble ? null : dueAt,
+    nextTestAt: inTrouble ? dueAt : null,
     approval: approvalOf(head),
     size: sizeView(head),
+    setup: isFinished(doc) ? "finished" : "unfinished",
     createdAt: doc.createdAt,
     closesAt: doc.closesAt,
     etag: doc._etag,

@@ -163,7 +163,7 @@ const checkOrganization = async ({ gateway }: ApproveNeeds, context: ConnectionC
   if (id.toLowerCase() !== context.tid) throw new AppError("consent-wrong-tenant");
 };
 
-const administratorPlace = (connectionId: string, tier: Asked["tier"]): Place => ({
+export const administratorPlace = (connectionId: string, tier: Asked["tier"]): Place => ({
   container: "directory",
   partition: connectionId,
   document: ids.proof(tier),

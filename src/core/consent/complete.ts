@@ -9,6 +9,7 @@ import { openConnection } from "../connections/open.ts";
 import { type ConnectionView, connectionView } from "../connections/views.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
+import { scheduleOf } from "../directory/schedule.ts";
 import { AppError } from "../errors.ts";
 import { type ConnectionDoc, ids, type ProofDoc } from "../store/documents.ts";
 import type { HintQueue } from "../store/ports.ts";
@@ -46,7 +47,7 @@ export const completeConsent =
       if (!isAskedFor(current, tier) || !standsFor(content, current, proof))
         throw new AppError("consent-attempt-unusable");
       const next = activated(current, tier);
-      startsSync = tier === "read" && next.settings.automatic && !next.settings.paused;
+      startsSync = tier === "read" && scheduleOf(next).automatic && !next.settings.paused;
       const changes = [
         { field: "state", before: current.state, after: next.state },
         { field: `access.${tier}`, before: current.tiers[tier].state, after: next.tiers[tier].state },
@@ -54,8 +55,11 @@ export const completeConsent =
       return {
         doc: next,
         entries: [entryOf(ambient, context, caller, { kind: "tier", op: "updated", object: tier, changes })],
-        advance: (before) =>
-          startsSync ? { ...before, dueAt: ambient.now(), wakeAt: ambient.now(), failures: 0 } : before,
+        advance: (before) => ({
+          ...before,
+          ...(tier === "read" ? { failures: 0, strikes: 0 } : {}),
+          ...(startsSync ? { dueAt: ambient.now(), wakeAt: ambient.now() } : {}),
+        }),
       };
     });
     if (startsSync) await hintNow(needs, connectionId);
@@ -73,6 +77,7 @@ const activated = (connection: ConnectionDoc, tier: Steps["code"]["tier"]): Conn
     ...connection,
     state: settled ? "active" : connection.state,
     attention: settled ? null : connection.attention,
+    quarantine: tier === "read" ? null : connection.quarantine,
     tiers: { ...connection.tiers, [tier]: { wanted: true, state: "active", missing: [] } },
   };
 };

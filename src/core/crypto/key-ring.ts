@@ -98,7 +98,7 @@ export const runKey = (content: RunKeyContent): ContentKey =>
   contentKey(content.id, Buffer.from(content.key, "base64url"));
 
 /** What a keyed hash is for; two purposes never give the same hash of the same text. */
-export type MacPurpose = "person" | "mail" | "upn" | "product-user" | "content" | "plan";
+export type MacPurpose = "person" | "mail" | "upn" | "product-user" | "content" | "plan" | "group";
 
 export const mac = (ring: Pick<KeyRing, "index">, purpose: MacPurpose, text: string): Buffer =>
   createHmac("sha256", ring.index).update(purpose).update("\0").update(text).digest();

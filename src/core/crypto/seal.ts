@@ -17,7 +17,7 @@ export interface ContentKey {
 }
 
 export interface Place {
-  container: "directory" | "work" | "access" | "handshakes" | "state" | "shared" | "log" | "cursor";
+  container: "directory" | "work" | "access" | "handshakes" | "state" | "shared" | "log" | "cursor" | "ref";
   partition: string;
   document: string;
   fields: string;

@@ -7,25 +7,32 @@ import { createHash } from "node:crypto";
 import { canonicalJson, type Json } from "../canonical-json.ts";
 import type { Settings } from "../connections/settings.ts";
 import { type KeyRing, mac, personId } from "../crypto/key-ring.ts";
-import type { PersonState } from "../store/documents.ts";
+import type { PersonDoc, PersonState } from "../store/documents.ts";
+import type { Blacklist } from "./blacklist.ts";
+import type { GroupRole } from "./group-roles.ts";
 import type { RawObject } from "./ports.ts";
-import { type GroupRecord, groupAttributes, overlay, type PersonRecord, personAttributes } from "./records.ts";
-import { inScope, noMembership } from "./scope.ts";
+import { factsOf, type GroupRecord, overlayGroup, overlayPerson, type PersonRecord } from "./records.ts";
+import { inScope, type Standing } from "./scope.ts";
 
 export interface PersonChange {
   kind: "person";
   id: string;
-  op: "create" | "update" | "revive" | "deactivate";
+  /** `keep`: left, and the settings say that such people stay as they are. */
+  op: "create" | "update" | "revive" | "deactivate" | "keep";
   from: string | null;
   to: string;
-  /** Absent when the person is deactivated: the stored record stays as it is. */
+  /** Absent when the person leaves: the stored record stays as it is. */
   record?: PersonRecord;
   evidence?: string;
 }
 
 export interface GroupChange {
   kind: "group";
+  /** Of the document: for a group that is shown, its object id. */
   id: string;
+  role: GroupRole;
+  /** Object id of a group that is only a filter; id of a product group. */
+  of: string | null;
   op: "create" | "update" | "remove";
   from: string | null;
   to: string | null;
@@ -46,9 +53,13 @@ export interface MembersChange {
 export type Change = PersonChange | GroupChange | MembersChange;
 
 export interface KnownPerson {
+  version: string;
   state: PersonState;
+  /** Out of the scope, and kept all the same. */
+  left: boolean;
   hash: string;
-  record: PersonRecord;
+  /** Null: removed, and nothing but a stub is left. */
+  record: PersonRecord | null;
 }
 
 export interface KnownGroup {
@@ -62,16 +73,26 @@ export interface Planned<C> {
   kept: number;
 }
 
+/** Whom a plan admits: the settings, and the list of people whom they leave out by name. */
+export interface Rules {
+  settings: Settings;
+  blacklist: Blacklist;
+}
+
 export const contentHash = (ring: KeyRing, content: Json): string =>
   mac(ring, "content", canonicalJson(content)).toString("base64url");
 
-export const personHash = (ring: KeyRing, record: PersonRecord): string =>
-  contentHash(ring, { oid: record.oid, manager: record.manager, fields: record.fields });
+export const personHash = (ring: KeyRing, { oid, manager, fields, known }: PersonRecord): string =>
+  contentHash(ring, { oid, manager, fields, known });
 
 export const groupHash = (ring: KeyRing, record: GroupRecord): string => contentHash(ring, { fields: record.fields });
 
 /** State and content in one text: what a change is planned from and leads to. */
-export const version = (state: PersonState, hash: string): string => `${state} ${hash}`;
+const version = (state: PersonState | "kept", hash: string): string => `${state} ${hash}`;
+export const hashIn = (text: string): string => text.slice(text.indexOf(" ") + 1);
+
+export const versionOf = ({ state, hash, leftAt }: Pick<PersonDoc, "state" | "hash" | "leftAt">): string =>
+  version(state === "active" && leftAt !== null ? "kept" : state, hash);
 
 /**
  * Manager after the feed's entries: the last live entry wins, an array without one means that there is no manager, no array
@@ -83,73 +104,88 @@ const managerAfter = (ring: KeyRing, object: RawObject, before: string | null): 
   return live ? personId(ring, live.id) : null;
 };
 
+/** What becomes of somebody who has left the scope, or Entra ID. */
+export const planLeaving = (
+  { leaving }: Pick<Settings, "leaving">,
+  id: string,
+  known: KnownPerson | null,
+  evidence: string,
+): PersonChange | null => {
+  if (known?.state !== "active") return null;
+  const change = { kind: "person", id, from: known.version, evidence } as const;
+  if (leaving.rule !== "keep") return { ...change, op: "deactivate", to: version("deactivated", known.hash) };
+  return known.left ? null : { ...change, op: "keep", to: version("kept", known.hash) };
+};
+
 /**
  * @param known what is stored
- * @param complete the object is everything Graph has (full read, live read): a manager that is not mentioned is none
+ * @param complete the object is everything Graph has (full read, live read): what is not mentioned is empty
  * @param earlier what earlier occurrences of the object in the same round have made of the record
  */
 export const planPerson = (
   ring: KeyRing,
-  settings: Settings,
+  { settings, blacklist }: Rules,
+  standing: Standing,
   known: KnownPerson | null,
   object: RawObject,
   complete: boolean,
   earlier: PersonRecord | null = null,
 ): Planned<PersonChange> => {
   const id = personId(ring, object.id);
-  const from = known ? version(known.state, known.hash) : null;
-  const leave = (evidence: string): Planned<PersonChange> =>
-    known?.state === "active"
-      ? {
-          change: { kind: "person", id, op: "deactivate", from, to: version("deactivated", known.hash), evidence },
-          kept: 0,
-        }
-      : { change: null, kept: 0 };
+  const leave = (evidence: string): Planned<PersonChange> => ({
+    change: planLeaving(settings, id, known, evidence),
+    kept: 0,
+  });
   if (object.removed) return leave(object.removed === "changed" ? "soft-deleted" : "deleted");
   if (known?.state === "erased") return { change: null, kept: 0 };
 
-  const base = earlier ?? known?.record;
-  const { fields, kept } = overlay(personAttributes, base?.fields, object.properties);
+  const base = earlier ?? known?.record ?? null;
+  const {
+    fields,
+    known: facts,
+    kept,
+  } = overlayPerson(settings.attributes, base, object.properties, complete && !earlier);
   const manager = managerAfter(ring, object, complete && !earlier ? null : (base?.manager ?? null));
-  const record: PersonRecord = { oid: object.id, manager, fields };
-  const decision = inScope(record, settings, noMembership);
+  const record: PersonRecord = { oid: object.id, manager, fields, known: facts };
+  const decision = inScope(factsOf(record), settings, blacklist, standing);
   if (!decision.admitted) return leave(`scope: ${decision.rule}`);
   const to = version("active", personHash(ring, record));
-  if (to === from) return { change: null, kept: kept.length };
-  const op = known === null ? "create" : known.state === "active" ? "update" : "revive";
-  return { change: { kind: "person", id, op, from, to, record }, kept: kept.length };
+  const from = known?.version ?? null;
+  if (to === from) return { change: null, kept };
+  const op = known === null ? "create" : known.state === "active" && !known.left ? "update" : "revive";
+  return { change: { kind: "person", id, op, from, to, record }, kept };
 };
+
+/** Which document a group is, in one connection. */
+export type GroupIdentity = Pick<GroupChange, "id" | "role" | "of">;
 
 export const planGroup = (
   ring: KeyRing,
+  identity: GroupIdentity,
   known: KnownGroup | null,
-  object: RawObject,
+  object: Pick<RawObject, "properties">,
   earlier: GroupRecord | null = null,
 ): Planned<GroupChange> => {
   const from = known?.hash ?? null;
-  if (object.removed)
-    return {
-      change: known
-        ? {
-            kind: "group",
-            id: object.id,
-            op: "remove",
-            from,
-            to: null,
-            evidence: object.removed === "changed" ? "soft-deleted" : "deleted",
-          }
-        : null,
-      kept: 0,
-    };
-  const { fields, kept } = overlay(groupAttributes, (earlier ?? known?.record)?.fields, object.properties);
-  const record: GroupRecord = { fields };
+  const { fields, kept } = overlayGroup((earlier ?? known?.record)?.fields, object.properties);
+  const record: GroupRecord = { fields: identity.role === "shown" ? fields : visibilityOf(fields) };
   const to = groupHash(ring, record);
-  if (to === from) return { change: null, kept: kept.length };
-  return {
-    change: { kind: "group", id: object.id, op: known ? "update" : "create", from, to, record },
-    kept: kept.length,
-  };
+  if (to === from) return { change: null, kept };
+  return { change: { kind: "group", ...identity, op: known ? "update" : "create", from, to, record }, kept };
 };
+
+/** All that is kept of a group that is never shown: whether its list of members can be believed. */
+const visibilityOf = ({ visibility }: GroupRecord["fields"]): GroupRecord["fields"] =>
+  visibility === undefined ? {} : { visibility };
+
+export const planGroupRemoval = (identity: GroupIdentity, known: KnownGroup, evidence: string): GroupChange => ({
+  kind: "group",
+  ...identity,
+  op: "remove",
+  from: known.hash,
+  to: null,
+  evidence,
+});
 
 /** 28 bytes; what a change contributes to the plan's hash. Times, run ids and evidence are left out on purpose. */
 export const planTerm = (ring: KeyRing, change: PersonChange | GroupChange): Buffer =>

@@ -1,4 +1,5 @@
 /** What the domain needs of a directory. Pages come one at a time; `@odata` links are opaque texts of the adapter. */
+import type { Settings } from "../connections/settings.ts";
 import type { ConnectionContext } from "../context.ts";
 
 export type Feed = "groups" | "users";
@@ -39,10 +40,12 @@ export interface DirectorySource {
   present(connection: ConnectionContext, feed: Feed, ids: readonly string[]): Promise<Map<string, boolean>>;
   /** Current objects with their manager; null = proven absent; missing from the map = not known. */
   people(connection: ConnectionContext, ids: readonly string[]): Promise<Map<string, RawObject | null>>;
+  /** Current groups without their members; null = proven absent; missing from the map = not known. */
+  groups(connection: ConnectionContext, ids: readonly string[]): Promise<Map<string, RawObject | null>>;
   /** Requests sent for this connection since the process started; for the counts of a run. */
   requests(connectionId: string): number;
-  /** Identifies the property lists that the feeds ask for; links made with another list need a full read. */
-  readonly selection: string;
+  /** The property lists that the feeds ask for under these settings; links made with another list need a full read. */
+  selection(settings: Pick<Settings, "attributes">): Record<Feed, string>;
 }
 
 /** The stored link is dead: a full read is needed. Stays inside the sync. */
@@ -51,4 +54,32 @@ export class CursorExpired extends Error {
     super(`the delta link is no longer honoured: ${reason}`);
     this.name = "CursorExpired";
   }
+}
+
+/** An object as a look-up finds it. */
+export type FoundObject = Pick<RawObject, "id" | "properties">;
+
+/** How somebody is named who is asked for live. Addresses need not be unique. */
+export type PersonKey = { oid: string } | { mail: string } | { userPrincipalName: string };
+
+/**
+ * Live look-ups for somebody who waits; their callers store nothing of the answers. Throws what `errors.ts` says of Graph. Every
+ * method takes the tenant from the connection.
+ */
+export interface DirectorySearch {
+  /** People with these words in their name, or whose mail or sign-in name begins with the text; in no order, at most `limit`. */
+  people(
+    connection: ConnectionContext,
+    query: { text: string; limit: number; properties: readonly string[] },
+  ): Promise<FoundObject[]>;
+  /** Groups with these words in their name, or whose mail begins with the text. */
+  groups(connection: ConnectionContext, query: { text: string; limit: number }): Promise<FoundObject[]>;
+  /** Whom Graph knows by exactly this key, at most ten. */
+  named(connection: ConnectionContext, key: PersonKey, properties: readonly string[]): Promise<FoundObject[]>;
+  /** Object ids of the groups that people are in, directly or (`nested`) through other groups; people whom Graph proves unknown are left out. */
+  groupsOf(
+    connection: ConnectionContext,
+    people: readonly string[],
+    membership: "direct" | "nested",
+  ): Promise<Map<string, ReadonlySet<string>>>;
 }

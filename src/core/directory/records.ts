@@ -2,64 +2,38 @@
  * What the product keeps of a person and of a group, and how a Graph object becomes a record.
  *
  * A record holds only fields with data. Empty is: absent, null, "", only white space, []. `false` and `0` are data.
- * An empty value never replaces data, so a record is the overlay of everything that was ever seen.
+ * An empty value replaces data only in a field for which the settings say so.
  */
+import type { AttributeSettings } from "../connections/settings.ts";
+import {
+  type AttributeType,
+  attributeCatalogue,
+  type CatalogueName,
+  type Decisive,
+  decisive,
+  groupAttributes,
+} from "./attributes.ts";
+import type { Facts } from "./scope.ts";
+
 export type FieldValue = string | boolean | string[];
 
-/** Object id, and the attributes that have data. The manager is a relationship, not an attribute: null flows. */
+type Properties = Readonly<Record<string, unknown>>;
+type Fields = Record<string, FieldValue>;
+
+/** The manager is a relationship, not an attribute: null flows. */
 export interface PersonRecord {
   oid: string;
   /** Person id of the manager; shown only while that person is synchronised. */
   manager: string | null;
-  fields: Record<string, FieldValue>;
+  /** By field of the product. */
+  fields: Fields;
+  /** What the sync scope decides by, where it is not what the field of the same name holds. Never shown. */
+  known: Partial<Facts>;
 }
 
 export interface GroupRecord {
-  fields: Record<string, FieldValue>;
+  fields: Fields;
 }
-
-/** Graph property -> type. The order is the order in `$select`. */
-export const personAttributes = {
-  displayName: "string",
-  givenName: "string",
-  surname: "string",
-  mail: "string",
-  userPrincipalName: "string",
-  jobTitle: "string",
-  department: "string",
-  companyName: "string",
-  officeLocation: "string",
-  mobilePhone: "string",
-  businessPhones: "strings",
-  employeeId: "string",
-  employeeType: "string",
-  usageLocation: "string",
-  preferredLanguage: "string",
-  streetAddress: "string",
-  city: "string",
-  state: "string",
-  postalCode: "string",
-  country: "string",
-  accountEnabled: "boolean",
-  userType: "string",
-  otherMails: "strings",
-  proxyAddresses: "strings",
-} as const satisfies Record<string, AttributeType>;
-
-export const groupAttributes = {
-  displayName: "string",
-  description: "string",
-  mail: "string",
-  mailEnabled: "boolean",
-  mailNickname: "string",
-  securityEnabled: "boolean",
-  groupTypes: "strings",
-  visibility: "string",
-  isAssignableToRole: "boolean",
-  onPremisesSyncEnabled: "boolean",
-} as const satisfies Record<string, AttributeType>;
-
-type AttributeType = "string" | "strings" | "boolean";
 
 /** The value when it is data of the expected type, else null. */
 const data = (type: AttributeType, value: unknown): FieldValue | null => {
@@ -70,28 +44,84 @@ const data = (type: AttributeType, value: unknown): FieldValue | null => {
   return texts.length > 0 ? texts : null;
 };
 
-export interface Overlay {
-  fields: Record<string, FieldValue>;
-  /** Names of fields that Graph now gives as empty and that keep their old data. */
-  kept: string[];
+interface Overlay {
+  fields: Fields;
+  /** How many fields Graph now gives as empty that keep their old data. */
+  kept: number;
 }
 
-/** `known` with every field of `object` that has data laid over it. */
-export const overlay = (
-  attributes: Readonly<Record<string, AttributeType>>,
-  known: Readonly<Record<string, FieldValue>> | undefined,
-  object: Readonly<Record<string, unknown>>,
+interface FieldSource {
+  field: string;
+  from: string;
+  type: AttributeType;
+  clear: boolean;
+}
+
+const overlay = (
+  sources: Iterable<FieldSource>,
+  known: Fields | undefined,
+  object: Properties,
+  complete: boolean,
 ): Overlay => {
-  const fields: Record<string, FieldValue> = {};
-  const kept: string[] = [];
-  for (const [name, type] of Object.entries(attributes)) {
-    const before = known?.[name];
-    const fresh = data(type, object[name]);
-    if (fresh !== null) fields[name] = fresh;
-    else if (before !== undefined) {
-      fields[name] = before;
-      if (name in object) kept.push(name);
+  const fields: Fields = {};
+  let kept = 0;
+  for (const { field, from, type, clear } of sources) {
+    const before = known?.[field];
+    const fresh = data(type, object[from]);
+    if (fresh !== null) fields[field] = fresh;
+    else if (before !== undefined && !(clear && (from in object || complete))) {
+      fields[field] = before;
+      if (from in object) kept++;
     }
   }
   return { fields, kept };
+};
+
+const personSources = (attributes: AttributeSettings): FieldSource[] =>
+  Object.entries(attributes).map(([field, { from, clear }]) => ({
+    field,
+    from,
+    clear,
+    type: attributeCatalogue[from].type,
+  }));
+
+const groupSources: readonly FieldSource[] = Object.entries(groupAttributes).map(([name, type]) => ({
+  field: name,
+  from: name,
+  type,
+  clear: false,
+}));
+
+/** @param complete everything that Graph has is in `object`: what is not mentioned is empty. */
+export const overlayPerson = (
+  attributes: AttributeSettings,
+  known: Pick<PersonRecord, "fields" | "known"> | null,
+  object: Properties,
+  complete: boolean,
+): Overlay & Pick<PersonRecord, "known"> => {
+  const { fields, kept } = overlay(personSources(attributes), known?.fields, object, complete);
+  const before = known && !complete ? factsOf(known) : null;
+  const facts: Partial<Facts> = {};
+  for (const name of decisive) {
+    const now = name in object ? data(attributeCatalogue[name].type, object[name]) : (before?.[name] ?? null);
+    if (!sameValue(now, fields[name] ?? null)) facts[name] = now;
+  }
+  return { fields, known: facts, kept };
+};
+
+export const overlayGroup = (known: Fields | undefined, object: Properties): Overlay =>
+  overlay(groupSources, known, object, false);
+
+export const factsOf = ({ fields, known }: Pick<PersonRecord, "fields" | "known">): Facts => {
+  const fact = (name: Decisive): FieldValue | null => (name in known ? (known[name] ?? null) : (fields[name] ?? null));
+  return Object.fromEntries(decisive.map((name) => [name, fact(name)])) as Facts;
+};
+
+export const sameValue = (one: FieldValue | null | undefined, other: FieldValue | null | undefined): boolean =>
+  one === other || (Array.isArray(one) && Array.isArray(other) && JSON.stringify(one) === JSON.stringify(other));
+
+/** What has to be asked of Graph for these fields; in the order of the catalogue, so that the same fields give the same question. */
+export const propertiesFor = (attributes: AttributeSettings): CatalogueName[] => {
+  const wanted = new Set<string>([...decisive, ...Object.values(attributes).map(({ from }) => from)]);
+  return (Object.keys(attributeCatalogue) as CatalogueName[]).filter((name) => wanted.has(name));
 };

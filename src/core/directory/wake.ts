@@ -7,10 +7,19 @@ const hintsPerTick = 5000;
 const spreadSeconds = 30;
 
 export const wake =
-  ({ ambient, store, hints }: { ambient: Ambient; store: Pick<DirectoryStore, "due">; hints: HintQueue }) =>
+  ({
+    ambient,
+    store,
+    hints,
+  }: {
+    ambient: Ambient;
+    store: Pick<DirectoryStore, "due" | "dueToRetire">;
+    hints: HintQueue;
+  }) =>
   async (): Promise<number> => {
     const now = ambient.now();
-    const due = await store.due(now, hintsPerTick);
+    const lists = await Promise.all([store.due(now, hintsPerTick), store.dueToRetire(now, hintsPerTick)]);
+    const due = [...new Set(lists.flat())];
     for (const [index, connectionId] of due.entries()) {
       const delay = due.length <= 20 ? 0 : Math.floor((index * spreadSeconds) / due.length);
       await hints.send({ connectionId, receivedAt: now }, delay);

@@ -9,19 +9,26 @@ import { MatchHints } from "./match-hints.ts";
 
 const eventTexts = {
   "connection.created": "A draft of the connection was made.",
-  "connection.updated": "The connection was renamed, changed its state, or is to be deleted.",
+  "connection.updated":
+    "The connection was renamed, changed its state, or is to be deleted. With the code of a problem as evidence it needs attention or is in quarantine; `recovered` ends that.",
   "tier.updated": "A tier of access was wanted, approved, confirmed or taken back; `object` is the tier.",
   "settings.updated": "Somebody changed the settings of the directory sync.",
   "run.requested": "Somebody asked for a run; `object` is the run.",
+  "run.updated": "Somebody asked for the mail of a dry run again.",
   "run.stopped": "The guard has stopped the plan of a run, which now waits for approval.",
   "run.approved": "Somebody let a stopped plan go on.",
   "run.cancelled": "Somebody ended a run, or rejected its plan.",
   "run.ended":
-    "A run has ended. With the evidence `dry-run` nothing was applied; else the directory is here as it was read.",
+    "A run has ended. Without evidence the directory is here as it was read. The evidence `dry-run` says that nothing was applied; `cancelled`, `expired` or the code of a problem, that nothing more was.",
   "person.created": "A person is new; `object` is the person. `groups` are those the person is in.",
   "person.updated": "Fields of a person have changed.",
   "person.deactivated":
     "A person is no longer synchronised, for the reason in `evidence`; the memberships end with it.",
+  "person.kept":
+    "A person no longer belongs to the sync, for the reason in `evidence`, and stays as the settings want it: nothing more is told of the person until it is synchronised again.",
+  "person.removed": "What was kept of a person who had left is gone; the link to a product user stays.",
+  "person.enabled": "Somebody switched the synchronisation of a person on by hand.",
+  "person.excluded": "Somebody switched the synchronisation of a person off by hand.",
   "person.revived":
     "A person is synchronised again. `groups` are those the person is in; a link to a product user still holds.",
   "group.created": "A group is new; `object` is the group.",
@@ -37,7 +44,18 @@ const FieldValue = z.union([z.string(), z.boolean(), z.array(z.string())]).nulla
 const fieldChanges = z.array(z.object({ field: z.string(), before: FieldValue, after: FieldValue }));
 
 const { kind: _kind, op: _op, type: _type, matchHints: _hints, ...members } = ChangeView.shape;
-const { run, evidence, correlationId, groups, added, removed, childrenAdded, childrenRemoved, ...always } = members;
+const {
+  run,
+  evidence,
+  correlationId,
+  productGroup,
+  groups,
+  added,
+  removed,
+  childrenAdded,
+  childrenRemoved,
+  ...always
+} = members;
 
 /** What an event of a kind has beside the members of every event. */
 const partsOf = {
@@ -45,9 +63,9 @@ const partsOf = {
   tier: { correlationId },
   settings: { correlationId },
   run: { run, evidence, correlationId },
-  person: { run, evidence, groups, changes: fieldChanges },
-  group: { run, evidence, changes: fieldChanges },
-  members: { run, evidence, added, removed, childrenAdded, childrenRemoved },
+  person: { run, evidence, correlationId, groups, changes: fieldChanges },
+  group: { run, evidence, productGroup, changes: fieldChanges },
+  members: { run, evidence, productGroup, added, removed, childrenAdded, childrenRemoved },
   "product-user": { correlationId, changes: fieldChanges },
 } satisfies Record<EntryKind, z.core.$ZodLooseShape>;
 

@@ -12,7 +12,7 @@ import { logDocument, logTtlSeconds } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
 import { AppError } from "../errors.ts";
 import { type Head, ids, type LogDoc, type Stored } from "./documents.ts";
-import { type DirectoryStore, UnknownOutcome, type Write } from "./ports.ts";
+import { type DirectoryStore, type Expiry, UnknownOutcome, type Write } from "./ports.ts";
 import { grown } from "./size.ts";
 
 /** Head and the log document take two of the 100 places of a batch; the rest is kept free on purpose. */
@@ -22,7 +22,7 @@ export const maxBytesPerCommit = 1_800_000;
 export interface Commit {
   /** Pure: what becomes of head, apart from what commit itself moves. Called again for every head it is laid on. */
   advance?: (head: Head) => Head;
-  writes?: readonly Write[];
+  writes?: readonly (Write | Expiry)[];
   entries?: readonly EntryDraft[];
   /** The worker that holds the lease, with the epoch its run began under; absent for everybody else. */
   worker?: { owner: string; epoch: number };
@@ -65,8 +65,12 @@ export const commit = async (
     const { _etag: etag, ...clean } = head;
     const log = entries.length > 0 ? logDocument(connectionId, head, ambient.now(), entries) : null;
     const logBytes = log ? log.doc.body.length + logOverheadBytes : 0;
+    const advanced = advance(clean);
+    const now = ambient.now();
     const next: Head = {
-      ...advance(clean),
+      ...advanced,
+      // In the transaction of the change itself, so that nobody misses it whose hint is lost.
+      tellAt: log ? Math.min(head.tellAt ?? now, now) : advanced.tellAt,
       sequence: log?.sequence ?? head.sequence,
       chain: log?.chain ?? head.chain,
       commitId,
@@ -82,7 +86,7 @@ export const commit = async (
       const offset = log ? 2 : 1;
       const refused = result.index >= offset ? writes[result.index - offset] : undefined;
       // A log number that exists already means that head was read before somebody else's commit: same cure as a moved head.
-      if (refused) return { outcome: "moved", id: refused.op === "delete" ? refused.id : refused.doc.id, head };
+      if (refused) return { outcome: "moved", id: "doc" in refused ? refused.doc.id : refused.id, head };
     } catch (error) {
       if (!(error instanceof UnknownOutcome)) throw error;
       if (log) unanswered.push(log.doc);

@@ -2,14 +2,19 @@
  * The documents of a connection's partition in container `directory`, and their ids. What is clear here is listed in
  * docs/storage.md; everything else is `Sealed`.
  */
-import type { EntryDraft } from "../audit/entries.ts";
+import type { Actor, EntryDraft } from "../audit/entries.ts";
 import type { Settings } from "../connections/settings.ts";
 import type { Tier, TierRecord } from "../connections/tiers.ts";
 import type { RingContent, RunKeyContent, WrappedKey } from "../crypto/key-ring.ts";
 import type { Sealed } from "../crypto/seal.ts";
+import type { GroupRole } from "../directory/group-roles.ts";
 import type { GuardDay, GuardFinding } from "../directory/guard.ts";
 import type { GroupRecord, PersonRecord } from "../directory/records.ts";
 import type { Cursor, Links } from "../directory/run/cursor.ts";
+import type { Pace } from "../directory/run/progress.ts";
+import type { Marker } from "../directory/scope.ts";
+import type { ProblemCode } from "../errors.ts";
+import type { StepId } from "../wizard/texts.ts";
 import type { PartitionSize } from "./size.ts";
 
 interface Base {
@@ -34,13 +39,60 @@ export interface ConnectionDoc extends Base {
   state: ConnectionState;
   /** Why the connection needs attention: a problem code and the time. */
   attention: { code: string; since: string } | null;
+  /** Runs failed again and again for a cause that is not ours: the schedule starts none until a self-test passes. */
+  quarantine: { code: string; since: string; failures: number } | null;
   tid: string | null;
   tiers: Record<Tier, TierRecord>;
   settings: Settings;
   settingsVersion: number;
+  /** Subject of who changed the settings or the blacklist last; null: nobody has. */
+  settingsBy: Sealed<string> | null;
+  blacklist: BlacklistVersion;
+  /** What the product has offered to map groups onto; version 0: nothing yet. */
+  productGroups: { version: number; count: number };
+  /** Steps of the setup that are done, and when it was finished last. Until the first time the schedule starts nothing. */
+  wizard: { done: StepId[]; finishedAt: string | null };
   createdAt: string;
   /** When a scheduled deletion takes effect. */
   closesAt: string | null;
+}
+
+/** Which documents `b:<version>:<part>` hold the e-mail blacklist; version 0: there has been none yet. */
+export interface BlacklistVersion {
+  version: number;
+  /** How many there are. */
+  entries: number;
+}
+
+/** A part of one version of the e-mail blacklist. Never changed; expires when another version has long been in force. */
+export interface BlacklistDoc extends Base {
+  kind: "blacklist";
+  entries: Sealed<string[]>;
+}
+
+export interface ProductGroup {
+  id: string;
+  name: string;
+}
+
+/** One version of the groups that the product offers. Never changed; expires soon after the next one. */
+export interface ProductGroupsDoc extends Base {
+  kind: "product-groups";
+  groups: Sealed<ProductGroup[]>;
+}
+
+/** Settings as somebody has made them. Never changed; expires when others have long been in force. */
+export interface SettingsDoc extends Base {
+  kind: "settings";
+  settings: Settings;
+  settingsVersion: number;
+  blacklist: BlacklistVersion;
+  at: string;
+  by: Sealed<Actor>;
+  /** What differs from the version before, by dotted names; empty in the first. */
+  fields: string[];
+  /** The earlier version that these are again. */
+  restoredFrom: number | null;
 }
 
 export interface RingDoc extends Base {
@@ -68,12 +120,15 @@ export type PersonState = "active" | "deactivated" | "removed" | "erased";
 export interface PersonDoc extends Base {
   kind: "person";
   state: PersonState;
-  /** Why the person is not active: a reason code of the plan. */
+  /** Why the person is not active, or is kept although he has left: a reason code of the plan. */
   reason: string | null;
+  /** When he left the sync scope or Entra ID; null while he belongs to it. */
+  leftAt: string | null;
   /** Keyed hash of the record; what a planned change must still find when it is applied. */
   hash: string;
   key: WrappedKey;
-  record: Sealed<PersonRecord>;
+  /** Null: removed; only this stub is left. */
+  record: Sealed<PersonRecord> | null;
   mailIndex: string | null;
   upnIndex: string | null;
   /** Person link: the product's user id, sealed, and its blind index; unique by the row `p:<index>`. */
@@ -87,8 +142,20 @@ export interface ProductUserDoc extends Base {
   personId: string;
 }
 
+/** What somebody decided about one person by hand; the only thing that is kept of people who are not synchronised. */
+export interface MarkerDoc extends Base {
+  kind: "marker";
+  marker: Marker;
+  changedAt: string;
+}
+
 export interface GroupDoc extends Base {
   kind: "group";
+  role: GroupRole;
+  /** Role `filter`: object id of the group; `product`: id of the product group; else null. */
+  of: string | null;
+  /** The product sees it; the others are state of the sync. */
+  shown: boolean;
   hash: string;
   record: Sealed<GroupRecord>;
   /** Prefixes of its member shards, as strings of 0 and 1; [""] = one shard; [] = no members. */
@@ -117,6 +184,8 @@ export interface RunCounts {
   peopleUpdated: number;
   peopleRevived: number;
   peopleDeactivated: number;
+  /** Left, and the settings keep such people as they are. */
+  peopleKept: number;
   groupsCreated: number;
   groupsUpdated: number;
   groupsRemoved: number;
@@ -132,12 +201,34 @@ export interface RunCounts {
   documentsWritten: number;
 }
 
+export type MailReason =
+  | "administrator-unknown"
+  | "no-address"
+  | "foreign-domain"
+  | "daily-limit"
+  | "not-connected"
+  | "not-prepared"
+  | "mail-server-unavailable"
+  | "mail-server-refused"
+  | "outcome-unknown"
+  | ProblemCode;
+
+export interface RunMail {
+  /** `failed`: it may still go out, when it is tried again or asked for again. `refused`: we do not send it. */
+  state: "waiting" | "sent" | "failed" | "refused";
+  /** Since when. */
+  at: string;
+  reason: MailReason | null;
+}
+
 export interface RunDoc extends Base {
   kind: "run";
   mode: RunMode;
   cause: RunCause;
   phase: RunPhase;
   outcome: RunOutcome | null;
+  /** A dry run under proposed settings. */
+  impact?: true;
   /** Problem code of a failed run. */
   failure: string | null;
   counts: RunCounts;
@@ -149,6 +240,10 @@ export interface RunDoc extends Base {
   startedAt: string | null;
   endedAt: string | null;
   settingsVersion: number;
+  /** Who asked for it; null for what nobody asked for. */
+  requestedBy: Sealed<string> | null;
+  /** Of a dry run whose result is to be mailed; absent when no mail was asked for. */
+  mail?: RunMail;
 }
 
 /** What a run keeps in head between two slices. Only the owner of the lease moves it. */
@@ -156,12 +251,15 @@ export interface RunState {
   id: string;
   mode: RunMode;
   cause: RunCause;
+  /** The settings it is made under, where these are not the connection's. */
+  proposed?: Settings;
   epoch: number;
   phase: "reading" | "weighing" | "waiting" | "applying";
   startedAt: number;
   key: Sealed<RunKeyContent>;
   cursor: Sealed<Cursor>;
   counts: RunCounts;
+  pace: Pace;
   warnings: { code: string; object?: string }[];
   planHash: string | null;
   /** The guard has stopped the plan: what it found, until when it waits, whether somebody has approved. */
@@ -189,17 +287,25 @@ export interface Head extends Base {
   wakeAt: number | null;
   /** When the schedule, a back-off or a pending deletion next wants a round; `wakeAt` is derived from it and from what is under way. */
   dueAt: number | null;
+  /** When the vendor's endpoints are next to be told of changes, ms; null = they have heard of all, or were given up. Set by every commit with entries. */
+  tellAt: number | null;
   /** Grows with settings, pause, erase and exclude; a run of an older epoch commits nothing more. */
   epoch: number;
   /** Leases that ran out and slices without progress since the last checkpoint. */
   attempts: number;
   /** Failed rounds in a row; drives the back-off. */
   failures: number;
-  requested: { runId: string; mode: RunMode; cause: RunCause; at: number } | null;
+  /** Those of them whose cause is not ours; eight put the connection into quarantine. */
+  strikes: number;
+  requested: RequestedRun | null;
   run: RunState | null;
   links: Sealed<Links> | null;
-  /** Hash of the property lists the links were made with; another list needs a full read. */
-  selection: string | null;
+  /** The last round left something open that only a full read settles. */
+  suspect: boolean;
+  /** When people who have left are next to be removed for good. */
+  retireAt: number | null;
+  /** There are, or were, markers about people: each decision looks for one. */
+  marked: boolean;
   lastRound: { startedAt: number; endedAt: number; cause: RunCause; outcome: RunOutcome; requests: number } | null;
   counters: { people: number; groups: number; memberships: number };
   size: PartitionSize;
@@ -207,6 +313,15 @@ export interface Head extends Base {
   emptying: string[];
   /** Removals of the last days, for the guard. */
   guard: GuardDay[];
+}
+
+export interface RequestedRun {
+  runId: string;
+  mode: RunMode;
+  cause: RunCause;
+  at: number;
+  /** Dry run only: what it would be under these settings. */
+  proposed?: Settings;
 }
 
 /** A commit's part of the change log. `body` is the JSON text of its entries; the chain is computed over these bytes. */
@@ -227,9 +342,13 @@ export type DirectoryDoc =
   | ProofDoc
   | PersonDoc
   | ProductUserDoc
+  | MarkerDoc
   | GroupDoc
   | ShardDoc
   | RunDoc
+  | BlacklistDoc
+  | ProductGroupsDoc
+  | SettingsDoc
   | LogDoc;
 export type Kind = DirectoryDoc["kind"];
 export type DocOf<K extends Kind> = Extract<DirectoryDoc, { kind: K }>;
@@ -240,10 +359,14 @@ export const ids = {
   ring: "ring" as const,
   proof: (tier: Tier): string => `proof:${tier}`,
   person: (personId: string): string => `u:${personId}`,
+  marker: (personId: string): string => `x:${personId}`,
   productUser: (index: string): string => `p:${index}`,
   group: (groupId: string): string => `g:${groupId}`,
   shard: (groupId: string, bits: string): string => `m:${groupId}:${bits}`,
   run: (runId: string): string => `r:${runId}`,
+  blacklist: (version: number, part: number): string => `b:${version}:${part}`,
+  productGroups: (version: number): string => `pg:${version}`,
+  settings: (version: number): string => `s:${String(version).padStart(10, "0")}`,
   log: (first: number): string => `l:${String(first).padStart(16, "0")}`,
 };
 

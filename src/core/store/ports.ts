@@ -15,6 +15,9 @@ export type Write = (
   grows?: number;
 };
 
+/** The document stays as it is and goes after so many seconds: for what is never changed and is no longer in use. */
+export type Expiry = { op: "expire"; id: string; ttlSeconds: number; grows?: number };
+
 export type WriteOutcome =
   /** ETag of the first document of the batch, which is head. */
   | { ok: true; headEtag: string }
@@ -38,6 +41,16 @@ export interface Page<T> {
 /** Whether a person is linked to a user of the product. */
 export type LinkState = "linked" | "unmatched";
 
+export type ListedKind =
+  | "person"
+  | "group"
+  | "members"
+  | "marker"
+  | "run"
+  | "blacklist"
+  | "product-groups"
+  | "settings";
+
 /** One connection's documents. Every call names the connection; there is no call that spans two. */
 export interface DirectoryStore {
   read<K extends Kind>(connectionId: string, kind: K, id: string): Promise<Stored<DocOf<K>> | null>;
@@ -46,14 +59,14 @@ export interface DirectoryStore {
   /** State of people by document id (`u:...`), missing ones left out; cheaper than `load`. */
   personStates(connectionId: string, ids: readonly string[]): Promise<Map<string, string>>;
   /** All or nothing, in one transaction, in the order given; at most 100 writes and 2 MB. Head's replace is the first. */
-  write(connectionId: string, writes: readonly Write[]): Promise<WriteOutcome>;
+  write(connectionId: string, writes: readonly (Write | Expiry)[]): Promise<WriteOutcome>;
   /** One conditional patch: takes the lease when it is free at `now`; the new head, or null when somebody holds it. */
   claim(connectionId: string, claim: { owner: string; now: number; leaseUntil: number }): Promise<Stored<Head> | null>;
-  /** Documents of a kind in id order (`run`: newest first), after `after` (an id). */
-  list<K extends "person" | "group" | "members" | "run">(
+  /** Documents of a kind in id order (`run` and `settings`: newest first), after `after` (an id). */
+  list<K extends ListedKind>(
     connectionId: string,
     kind: K,
-    options: { after?: string; limit: number; state?: string; link?: LinkState },
+    options: { after?: string; limit: number; state?: string; link?: LinkState; shown?: boolean },
   ): Promise<Stored<DocOf<K>>[]>;
   /** People who are synchronised and have this blind index; at most `limit`. */
   peopleByIndex(
@@ -62,6 +75,8 @@ export interface DirectoryStore {
     value: string,
     limit: number,
   ): Promise<Stored<DocOf<"person">>[]>;
+  /** Deactivated people who left before this time, who left first first. */
+  leftBefore(connectionId: string, time: string, limit: number): Promise<Stored<DocOf<"person">>[]>;
   /** Ids only, in id order. */
   listIds(
     connectionId: string,
@@ -74,8 +89,18 @@ export interface DirectoryStore {
   loggedAt(connectionId: string, after: number): Promise<string | null>;
   /** Object ids of the groups whose shards contain the person. */
   groupsOf(connectionId: string, personId: string): Promise<string[]>;
-  /** Connections whose head's `wakeAt` has come. The only query without a connection. */
+  /** Connections whose head's `wakeAt` has come. This and the next two are the only queries without a connection. */
   due(now: number, limit: number): Promise<string[]>;
+  /** Connections whose head's `retireAt` has come. */
+  dueToRetire(now: number, limit: number): Promise<string[]>;
+  /** Connections whose head's `tellAt` has come. */
+  dueToTell(now: number, limit: number): Promise<string[]>;
+  /** Sets `tellAt`, if head still has what was `seen` of it (null: in any case). False when it has moved on. */
+  tellNext(
+    connectionId: string,
+    tellAt: number | null,
+    seen: { sequence: number; tellAt: number } | null,
+  ): Promise<boolean>;
 }
 
 /** Row of the index `connections`: which connections a workspace has. Written before the connection itself. */
@@ -168,4 +193,5 @@ export interface HintQueue {
   send(hint: Hint, delaySeconds?: number): Promise<void>;
 }
 
-export type Hint = { connectionId: string; receivedAt: number };
+/** `mail`: not the connection has work, but the mail of this run. */
+export type Hint = { connectionId: string; receivedAt: number; mail?: string | undefined };

@@ -2,7 +2,7 @@
  * How large a connection's logical partition is, by estimate. It ends at 20 GB, and then not even head could be written: growth
  * stops well before. Index space is not counted, so the limits leave room for it.
  */
-import type { Write } from "./ports.ts";
+import type { Expiry, Write } from "./ports.ts";
 
 export interface PartitionSize {
   /** Bytes of documents that stay. */
@@ -25,7 +25,7 @@ const logNow = (size: PartitionSize, now: number, logTtlSeconds: number): number
 
 export const grown = (
   size: PartitionSize,
-  by: { writes: readonly Write[]; logBytes: number },
+  by: { writes: readonly (Write | Expiry)[]; logBytes: number },
   now: number,
   logTtlSeconds: number,
 ): PartitionSize => ({
@@ -35,7 +35,7 @@ export const grown = (
 });
 
 /** Written by whoever holds both versions of a document; a replace that does not say counts as no growth. */
-const growthOf = (writes: readonly Write[]): number => {
+const growthOf = (writes: readonly (Write | Expiry)[]): number => {
   let bytes = 0;
   for (const write of writes) bytes += write.grows ?? (write.op === "create" ? JSON.stringify(write.doc).length : 0);
   return bytes;

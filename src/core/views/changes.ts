@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { Ambient } from "../ambient.ts";
 import { entriesOf, openActor, openChanges } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
+import { withoutAddresses } from "../connections/blacklist.ts";
 import { readHead } from "../connections/change.ts";
 import { type OpenedConnection, tenantInUse } from "../connections/open.ts";
 import { isAdministratorOf } from "../consent/sign-in.ts";
@@ -36,6 +37,9 @@ export const ChangeView = z.strictObject({
     "created",
     "updated",
     "deactivated",
+    "kept",
+    "enabled",
+    "excluded",
     "revived",
     "removed",
     "changed",
@@ -49,6 +53,8 @@ export const ChangeView = z.strictObject({
   cause: z.string(),
   run: Id.optional(),
   correlationId: z.string().optional(),
+  /** Of a group: which one of the product it is. */
+  productGroup: z.string().optional(),
   /** Groups a person is in at the moment of becoming active. */
   groups: z.array(Id).optional(),
   added: z.array(Id).optional(),
@@ -107,7 +113,7 @@ export const readChanges =
     }
     const entries = await entriesAfter(store, head, after, limit);
     return {
-      items: await changeViews(store, opened, entries, caller.permissions.has("audit:read")),
+      items: await changeViews(store, opened, entries, caller.permissions),
       next: entries.at(-1)?.sequence ?? after,
       sequence: head.sequence,
       chain: head.chain,
@@ -145,8 +151,10 @@ const changeViews = async (
   store: DirectoryStore,
   { doc, context }: OpenedConnection,
   entries: readonly Entry[],
-  showActors: boolean,
+  permissions: Caller["permissions"],
 ): Promise<ChangeView[]> => {
+  const showActors = permissions.has("audit:read");
+  const showBlacklist = permissions.has("integration:setup");
   const people = entries.filter((entry) => entry.changes && isAboutPerson(entry)).map(({ object }) => object);
   const keys = await personKeys(store, context, people);
   return entries.map((entry) => {
@@ -158,11 +166,12 @@ const changeViews = async (
     // A person who was erased and came back has a new key, which opens nothing of before.
     const readable = !changes || (key !== undefined && sealedUnder(changes) === key.id);
     const opened = readable && key ? openChanges(key, context.connectionId, entry) : [];
+    const mayName = showBlacklist || entry.kind !== "settings";
     const isNewPerson = readable && entry.kind === "person" && entry.op === "created";
     return {
       ...clear,
       content: readable ? "open" : "erased",
-      changes: opened.map(asShown),
+      changes: (mayName ? opened : opened.map(withoutAddresses)).map(asShown),
       ...(isNewPerson ? { matchHints: matchHintsOf(opened) } : {}),
       ...(showActors
         ? { actor: actor ? openActor(context.ring, context.connectionId, { ...entry, actor }) : null }

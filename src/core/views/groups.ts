@@ -1,7 +1,7 @@
 /** What the API shows of groups. Only people who are synchronised count and appear as members. */
 import { z } from "zod";
 import type { Caller, ConnectionContext } from "../context.ts";
-import { knownGroup } from "../directory/run/reading.ts";
+import { knownGroup } from "../directory/run/known.ts";
 import { byLeaf, sortByBits } from "../directory/shards.ts";
 import { AppError } from "../errors.ts";
 import { type GroupDoc, ids, personOf, type Stored } from "../store/documents.ts";
@@ -11,6 +11,8 @@ import { from, openReadable, type PageRequest, pageOf, type ViewNeeds } from "./
 
 export const GroupView = z.strictObject({
   id: z.string(),
+  /** The group of the product whose members these are, from all groups that stand for it; null: a group of the tenant. */
+  productGroup: z.string().nullable(),
   attributes: Attributes,
   /** Object ids of groups that are direct members and stored. */
   children: z.array(z.string()),
@@ -30,7 +32,7 @@ export const listGroups =
   (needs: ViewNeeds) =>
   async (caller: Caller, connectionId: string, { after, limit }: PageRequest): Promise<Page<GroupView>> => {
     const { context } = await openReadable(needs)(caller.workspaceId, connectionId);
-    const found = await needs.store.list(connectionId, "group", { ...from(after), limit: limit + 1 });
+    const found = await needs.store.list(connectionId, "group", { ...from(after), limit: limit + 1, shown: true });
     const { shown, next } = pageOf(found, limit);
     return { items: await groupViews(needs.store, context, shown), next };
   };
@@ -76,7 +78,7 @@ const groupIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const groupDoc = async (store: DirectoryStore, connectionId: string, groupId: string): Promise<Stored<GroupDoc>> => {
   const id = groupId.toLowerCase();
   const doc = groupIdPattern.test(id) ? await store.read(connectionId, "group", ids.group(id)) : null;
-  if (!doc) throw new AppError("group-not-found");
+  if (!doc?.shown) throw new AppError("group-not-found");
   return doc;
 };
 
@@ -89,10 +91,13 @@ export const groupViews = async (
 ): Promise<GroupView[]> => {
   const here = new Set(docs.map((doc) => doc.id));
   const elsewhere = docs.flatMap(({ children }) => children.map(ids.group)).filter((id) => !here.has(id));
-  const stored = elsewhere.length > 0 ? await store.load(connectionId, "group", elsewhere) : new Map<string, unknown>();
-  const isStored = (child: string): boolean => here.has(ids.group(child)) || stored.has(ids.group(child));
+  const stored =
+    elsewhere.length > 0 ? await store.load(connectionId, "group", elsewhere) : new Map<string, Stored<GroupDoc>>();
+  const isStored = (child: string): boolean =>
+    here.has(ids.group(child)) || stored.get(ids.group(child))?.shown === true;
   return docs.map((doc) => ({
     id: groupIdOf(doc),
+    productGroup: doc.role === "product" ? doc.of : null,
     attributes: knownGroup(ring, doc).record.fields,
     children: doc.children.filter(isStored),
     changedAt: doc.changedAt,

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { Caller, ConnectionContext } from "../context.ts";
 import { blindIndex } from "../crypto/key-ring.ts";
-import { knownPerson } from "../directory/run/reading.ts";
+import { knownPerson } from "../directory/run/known.ts";
 import { ids, personOf } from "../store/documents.ts";
 import { ProductUserId } from "./link-product-user.ts";
 import { openReadable, type ViewNeeds } from "./readable.ts";
@@ -95,7 +95,7 @@ const peopleLike = async (
       const fits: Match["persons"][number]["fits"] = [];
       if (haveMail.has(doc.id)) fits.push("mail");
       if (haveName.has(doc.id)) fits.push("userPrincipalName");
-      if (employeeId !== undefined && knownPerson(ring, doc).record.fields.employeeId === employeeId)
+      if (employeeId !== undefined && knownPerson(ring, doc).record?.fields.employeeId === employeeId)
         fits.push("employeeId");
       return { id: personOf(doc.id), fits, isLinked: doc.productUser !== null };
     })

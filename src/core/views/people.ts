@@ -4,7 +4,7 @@ import type { Caller, ConnectionContext } from "../context.ts";
 import { openPersonKey } from "../crypto/key-ring.ts";
 import { open } from "../crypto/seal.ts";
 import { productUserPlace } from "../directory/places.ts";
-import { knownPerson } from "../directory/run/reading.ts";
+import { knownPerson } from "../directory/run/known.ts";
 import { AppError } from "../errors.ts";
 import { ids, type PersonDoc, personOf, type Stored } from "../store/documents.ts";
 import type { DirectoryStore, LinkState, Page } from "../store/ports.ts";
@@ -93,7 +93,7 @@ const storedGroupsOf = async (
 ): Promise<string[]> => {
   const groupIds = await store.groupsOf(connectionId, personId);
   const stored = await store.load(connectionId, "group", groupIds.map(ids.group));
-  return groupIds.filter((groupId) => stored.has(ids.group(groupId))).toSorted();
+  return groupIds.filter((groupId) => stored.get(ids.group(groupId))?.shown).toSorted();
 };
 
 export const personViews = async (

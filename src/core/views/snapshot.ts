@@ -87,20 +87,20 @@ const readers: Record<Place["stage"], Reader> = {
     return { items: views.map((person) => ({ kind: "person", person })), last: lastOf(docs, limit) };
   },
   groups: async ({ store }, context, after, limit) => {
-    const docs = await store.list(context.connectionId, "group", { after, limit });
+    const docs = await store.list(context.connectionId, "group", { after, limit, shown: true });
     const views = await groupViews(store, context, docs);
     return { items: views.map((group) => ({ kind: "group", group })), last: lastOf(docs, limit) };
   },
   members: async ({ store }, { connectionId }, after, limit) => {
     const count = Math.min(limit, shardsPerPage);
     const shards = await store.list(connectionId, "members", { after, limit: count });
-    // What is left of a group that is being removed is nobody's membership any more.
+    // A group that only people are chosen by is not shown; what is left of a group that is being removed is nobody's membership any more.
     const groups = await store.load(connectionId, "group", [
       ...new Set(shards.map(({ groupId }) => ids.group(groupId))),
     ]);
     const items: SnapshotItem[] = [];
     for (const { groupId, members } of shards) {
-      const active = groups.has(ids.group(groupId)) ? await activeOf(store, connectionId, members) : [];
+      const active = groups.get(ids.group(groupId))?.shown ? await activeOf(store, connectionId, members) : [];
       if (active.length > 0) items.push({ kind: "members", group: groupId, members: active });
     }
     return { items, last: lastOf(shards, count) };

@@ -97,7 +97,7 @@ const answered = async (
       throw new AppError("permission-missing", { detail: `It takes ${route.permission}.` });
     const body = await work(edge, endpoint, request, caller);
     const count = route.personal ? countOf(body) : 0;
-    if (count > 0) await record({ what: "read", count, ...objectsOf(params) });
+    if (count > 0) await record({ what: "read", count, ...objectsOf(params, route.namesFound ? itemsOf(body) : []) });
     return toAnswer(route, params, body, correlationId);
   } catch (error) {
     const problem = asAppError(error);
@@ -120,7 +120,7 @@ const work = async (edge: Edge, endpoint: Endpoint, request: HttpRequest, caller
   const { route, name } = endpoint;
   const params = { ...request.params };
   const query = parseQuery(route.query, request);
-  const body = await parseBody(route.body, request);
+  const body = await parseBody(route, request);
   const { cursor, limit: _limit, ...asked } = Object.fromEntries(request.query);
   const use: CursorUse = { route: name, workspaceId: caller?.workspaceId ?? "", parameters: { ...asked, ...params } };
   const page: PageRequest = {
@@ -161,15 +161,20 @@ const filled = (template: string, values: Readonly<Record<string, string>>): str
 /** What a caller may have typed is not for the record; ids are. */
 const isId = (text: string | undefined): text is string => text !== undefined && /^[A-Za-z0-9_-]{22,36}$/.test(text);
 
-const objectsOf = ({ person, group, run }: Readonly<Record<string, string>>): { objects?: string[] } => {
-  const objects = [person, group, run].filter(isId);
+const objectsOf = (
+  { person, group, run }: Readonly<Record<string, string>>,
+  found: readonly unknown[] = [],
+): { objects?: string[] } => {
+  const objects = [person, group, run, ...found.map((item) => textIn(item, "id") ?? undefined)].filter(isId);
   return objects.length > 0 ? { objects } : {};
 };
 
-const countOf = (body: unknown): number => {
-  const items = asObject(body).items;
-  return Array.isArray(items) ? items.length : 1;
+const itemsOf = (body: unknown): unknown[] => {
+  const { items } = asObject(body);
+  return Array.isArray(items) ? items : [body];
 };
+
+const countOf = (body: unknown): number => itemsOf(body).length;
 
 const asObject = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value)) : {};

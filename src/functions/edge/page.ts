@@ -1,4 +1,4 @@
-/** What our few pages for browsers share: no script, one style, nothing from another origin, and headers that say so. */
+/** What our few pages for browsers share: one style, no script but one of our own where a page needs it, nothing from another origin, and headers that say so. */
 import { createHash } from "node:crypto";
 import type { Cookie, HttpResponseInit } from "@azure/functions";
 
@@ -30,14 +30,24 @@ export const html = (parts: TemplateStringsArray, ...values: (string | Html | re
 const style =
   "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;color:#222;background:#fff}" +
   "dt{color:#595959;font-size:.9rem}dd{margin:0 0 .6rem;overflow-wrap:anywhere}li{margin:.3rem 0}small{color:#595959}" +
-  "button{font:inherit;padding:.6rem 1.2rem;cursor:pointer}";
-const styleHash = `'sha256-${createHash("sha256").update(style).digest("base64")}'`;
+  "button{font:inherit;padding:.6rem 1.2rem;cursor:pointer}input,select,textarea{font:inherit;max-width:100%}" +
+  "textarea{width:100%;box-sizing:border-box}nav button{padding:.1rem .6rem}[aria-current]{font-weight:bold}";
+const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+const styleHash = hashOf(style);
 
-/** `formTarget` is the origin that a form's answer may redirect to; a page without one has no form. */
-export const pageHeaders = (formTarget?: string): Record<string, string> => ({
+/** What a page with a script may do: run this very text, call this origin, and never make markup of a text. */
+const scriptPolicy = (script: string): string[] => [
+  `script-src ${hashOf(script)}`,
+  "connect-src 'self'",
+  "require-trusted-types-for 'script'",
+];
+
+/** `formTarget` is the origin that a form's answer may redirect to; a page without one sends no form. */
+export const pageHeaders = (formTarget?: string, script?: string): Record<string, string> => ({
   "content-security-policy": [
     "default-src 'none'",
     `style-src ${styleHash}`,
+    ...(script === undefined ? [] : scriptPolicy(script)),
     `form-action ${formTarget === undefined ? "'none'" : `'self' ${formTarget}`}`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
@@ -49,13 +59,13 @@ export const pageHeaders = (formTarget?: string): Record<string, string> => ({
 });
 
 export const page = (
-  content: { status: number; title: string; body: Html; formTarget?: string },
+  content: { status: number; title: string; body: Html; formTarget?: string; script?: string },
   cookies: Cookie[] = [],
 ): HttpResponseInit => ({
   status: content.status,
-  headers: { ...pageHeaders(content.formTarget), "content-type": "text/html; charset=utf-8" },
+  headers: { ...pageHeaders(content.formTarget, content.script), "content-type": "text/html; charset=utf-8" },
   cookies,
-  body: html`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${content.title}</title><style>${new Html(style)}</style></head><body><h1>${content.title}</h1>${content.body}</body></html>`
+  body: html`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${content.title}</title><style>${new Html(style)}</style></head><body><h1>${content.title}</h1>${content.body}${content.script === undefined ? [] : new Html(`<script>${content.script}</script>`)}</body></html>`
     .text,
 });
 

@@ -2,6 +2,7 @@
 import type { HttpRequest } from "@azure/functions";
 import { z } from "zod";
 import { AppError } from "../../core/errors.ts";
+import type { Route } from "../route.ts";
 
 export const maxBodyBytes = 256 * 1024;
 
@@ -12,23 +13,33 @@ export const parseQuery = (schema: z.ZodType | undefined, request: Pick<HttpRequ
   parse(schema ?? nothing, Object.fromEntries(request.query));
 
 export const parseBody = async (
-  schema: z.ZodType | undefined,
+  { body: schema, format, maxBodyBytes: most = maxBodyBytes }: Pick<Route, "body" | "format" | "maxBodyBytes">,
   request: Pick<HttpRequest, "headers" | "arrayBuffer">,
 ): Promise<unknown> => {
-  if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw new AppError("body-too-large");
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw new AppError("body-too-large");
   const bytes = await request.arrayBuffer();
-  if (bytes.byteLength > maxBodyBytes) throw new AppError("body-too-large");
+  if (bytes.byteLength > most) throw new AppError("body-too-large");
   if (bytes.byteLength === 0 && schema === undefined) return {};
-  return parse(schema ?? nothing, jsonOf(bytes));
+  return parse(schema ?? nothing, format === "csv" ? textOf(bytes) : jsonOf(bytes));
 };
 
 const jsonOf = (bytes: ArrayBuffer): unknown => {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(decoded(bytes));
   } catch {
     throw new AppError("invalid-request", { detail: "The body is not JSON in UTF-8." });
   }
 };
+
+const textOf = (bytes: ArrayBuffer): string => {
+  try {
+    return decoded(bytes);
+  } catch {
+    throw new AppError("invalid-request", { detail: "The body is not text in UTF-8." });
+  }
+};
+
+const decoded = (bytes: ArrayBuffer): string => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 
 const parse = (schema: z.ZodType, value: unknown): unknown => {
   const result = schema.safeParse(value);

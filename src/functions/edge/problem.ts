@@ -71,6 +71,7 @@ export const problemAnswer = (problem: AppError, correlationId: string, path: st
       ...(details.field === undefined ? {} : { field: details.field.slice(0, 200) }),
       ...(detail === undefined ? {} : { detail: detail.slice(0, 500) }),
       ...(advice === undefined ? {} : { advice }),
+      ...(details.lines === undefined ? {} : { lines: details.lines }),
       ...(code === "feed-too-old" ? { snapshot: path.replace(/\/changes\/?$/, "/snapshot") } : {}),
       retryable: isRetryable(problem),
       correlationId,

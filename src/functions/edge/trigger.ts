@@ -4,7 +4,7 @@ import type { z } from "zod";
 import type { AppError } from "../../core/errors.ts";
 import { asAppError, logProblem } from "./problem.ts";
 
-/** What becomes of one message or tick; for the log. Ids and counts only. */
+/** What becomes of one message or tick; for the log. Ids and counts only. With an `alarm` it is logged as an error. */
 export type Outcome = Readonly<Record<string, string | number>>;
 
 /**
@@ -33,7 +33,10 @@ const logged = async (
   run: () => Promise<Outcome>,
 ): Promise<AppError | null> => {
   try {
-    context.info(JSON.stringify({ event: name, ...(await run()) }));
+    const outcome = await run();
+    const line = JSON.stringify({ event: name, ...outcome });
+    if (outcome.alarm === undefined) context.info(line);
+    else context.error(line);
     return null;
   } catch (error) {
     const problem = asAppError(error);

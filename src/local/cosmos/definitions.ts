@@ -18,9 +18,9 @@ export interface ContainerDefinition {
   crossPartition: CrossPartitionRule | null;
 }
 
-/** A query without partition key is allowed, when it filters on this path if one is named. */
+/** A query without partition key is allowed, when it filters on one of these paths if there are any. */
 export interface CrossPartitionRule {
-  requiredPath: string | null;
+  requiredPaths: string[];
 }
 
 export interface DatabaseDefinition {
@@ -67,12 +67,12 @@ export const readDefinitions = (file: string): DatabaseDefinition => {
 };
 
 /**
- * A line is `<container>: <sentence>`. When the sentence names an indexed path of the container ("heads past wakeAt"), the query
- * has to filter on it.
+ * A line is `<container>: <sentence>`. When the sentence names indexed paths of the container ("heads past wakeAt"), the query
+ * has to filter on one of them.
  */
 const crossPartitionRule = (lines: string[], container: string, scalarPaths: string[]): CrossPartitionRule | null => {
   const line = lines.find((text) => text.startsWith(`${container}: `));
   if (line === undefined) return null;
   const words = line.slice(container.length + 2).split(/\W+/);
-  return { requiredPath: scalarPaths.find((path) => words.includes(path.slice(1))) ?? null };
+  return { requiredPaths: scalarPaths.filter((path) => words.includes(path.slice(1))) };
 };

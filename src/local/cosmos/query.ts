@@ -2,14 +2,14 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { parseDocument } from "./collection.ts";
-import { segmentsOf, valueAt } from "./document.ts";
+import { valueAt } from "./document.ts";
 import { badRequest } from "./errors.ts";
 import type { FaultSource } from "./faults.ts";
 import { type Scalar, scalarOfKey } from "./index-key.ts";
 import type { Target } from "./operations.ts";
-import { conjuncts, isTrue } from "./sql/condition.ts";
+import { isTrue } from "./sql/condition.ts";
 import { type Parameters, parseQuery, type Query, type Select } from "./sql/parser.ts";
-import { isSargable, type Position, planAggregate, planPage, type Scope } from "./sql/plan.ts";
+import { filteredPath, type Position, planAggregate, planPage, type Scope } from "./sql/plan.ts";
 
 export interface QueryRequest {
   body: unknown;
@@ -210,12 +210,9 @@ const refuseCrossPartition = (
       "ORDER BY, TOP and aggregates over all partitions are the client's work on the service: not supported here.",
     );
   }
-  const required = crossPartition.requiredPath;
-  if (required === null) return;
-  const path = segmentsOf(required).join("/");
-  if (!conjuncts(query.where).some((term) => isSargable(term) && term.path.join("/") === path)) {
-    throw badRequest(`A query without partition key on ${id} has to filter on ${required}.`);
-  }
+  const { requiredPaths } = crossPartition;
+  if (requiredPaths.length > 0 && filteredPath(query, requiredPaths) === null)
+    throw badRequest(`A query without partition key on ${id} has to filter on ${requiredPaths.join(" or ")}.`);
 };
 
 const writeContinuation = (continuation: z.infer<typeof Continuation>): string =>

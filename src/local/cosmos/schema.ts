@@ -45,9 +45,9 @@ export const createContainerTables = (database: DatabaseSync, definition: Contai
     database.exec(`CREATE INDEX IF NOT EXISTS ${scalarIndex(id, path)} ON ${documentsTable(id)} (part, ${column}, id)
       WHERE ${column} IS NOT NULL`);
   }
-  if (crossPartition?.requiredPath) {
-    const column = scalarColumn(crossPartition.requiredPath);
-    database.exec(`CREATE INDEX IF NOT EXISTS ${wideIndex(id, crossPartition.requiredPath)} ON ${documentsTable(id)}
+  for (const path of crossPartition?.requiredPaths ?? []) {
+    const column = scalarColumn(path);
+    database.exec(`CREATE INDEX IF NOT EXISTS ${wideIndex(id, path)} ON ${documentsTable(id)}
       (${column}, part, id) WHERE ${column} IS NOT NULL`);
   }
 };

@@ -27,3 +27,9 @@ export const completeConsent = (product: Product, id: string, returned: URLSearc
     throw new StackFault(`The administrator did not approve: ${returned.get("error") ?? "no reason was given"}.`);
   return product.post(`/connections/${id}/consent/complete`, { code }, Connection);
 };
+
+/** Finishes the setup and asks for the first sync, which the schedule would start some time within a day. */
+export const beginSync = async (product: Product, id: string): Promise<void> => {
+  await product.post(`/connections/${id}/settings/steps/finish`, { withoutTest: true }, z.object({}));
+  await product.post(`/connections/${id}/runs`, { mode: "full" }, z.object({}));
+};

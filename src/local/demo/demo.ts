@@ -8,8 +8,9 @@ import { RunView } from "../../core/views/runs.ts";
 import type { SimulatorProcess } from "../simulator/process.ts";
 import type { Stack } from "../stack.ts";
 import { followConsent } from "./administrator.ts";
-import { Connection, completeConsent, createConnection, startConsent } from "./connecting.ts";
+import { beginSync, Connection, completeConsent, createConnection, startConsent } from "./connecting.ts";
 import type { Console } from "./console.ts";
+import { admitEverybody } from "./everybody.ts";
 import {
   activePeopleOf,
   difference,
@@ -124,7 +125,10 @@ const administratorOf = ({ accounts }: { accounts: { objectId: string }[] }): st
 const connectionOf = async (product: Product, name: string): Promise<Connection> => {
   const all = await product.list("/connections?limit=200", Connection);
   const known = all.find(({ displayName, state }) => displayName === name && state !== "closing");
-  return known ?? createConnection(product, name);
+  if (known) return known;
+  const made = await createConnection(product, name);
+  await admitEverybody(product, made.id);
+  return made;
 };
 
 const connect = async ({ product, page, console }: Scene, { id }: Connection, tenant: Tenant): Promise<void> => {
@@ -139,6 +143,7 @@ const connect = async ({ product, page, console }: Scene, { id }: Connection, te
     await completeConsent(product, id, await returning);
   }
   console.line("The administrator has approved, and the product has confirmed the connection.");
+  await beginSync(product, id);
 };
 
 /** Other changes at each start: the number of those before seeds the next. */

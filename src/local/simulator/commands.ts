@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { DirectoryRefusal } from "./directory/entra-rules.ts";
-import { personalStrings } from "./directory/oracle.ts";
+import { personalStrings } from "./directory/personal-strings.ts";
 import { randomChanges } from "./directory/random-change.ts";
 import type { EntraSwitches } from "./entra/switches.ts";
 import { Fault, Storm } from "./graph/faults.ts";

@@ -140,7 +140,11 @@ export const mail = async (needs: ServiceNeeds): Promise<Service<MailCatcher>> =
   needs.own("mail", () => catcher.close());
   return {
     handle: catcher,
-    settings: { SMTP_URL: catcher.smtpUrl, MAIL_FROM: "m365-sync@localhost" },
+    settings: {
+      SMTP_URL: catcher.smtpUrl,
+      MAIL_FROM: "m365-sync@localhost",
+      PRODUCT_URL: needs.given.PRODUCT_URL || "https://product.example",
+    },
     address: catcher.smtpUrl,
   };
 };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { defaultGuard, defaultSettings } from "../../../src/core/connections/settings.ts";
+import { defaultSettings } from "../../../src/core/connections/settings.ts";
 import { type GuardDay, guardAfter, weighGuard } from "../../../src/core/directory/guard.ts";
 import { noCounts } from "../../../src/core/directory/run/round.ts";
 import { waitingMilliseconds } from "../../../src/core/directory/run/waiting.ts";
@@ -8,7 +8,7 @@ import { ids } from "../../../src/core/store/documents.ts";
 import { approveRun, cancelRun, requestRun } from "../../../src/core/views/runs.ts";
 import { createOracle } from "../../../src/local/simulator/directory/oracle.ts";
 import { expected, held, replay } from "../../support/held.ts";
-import { type Stage, startStage } from "../../support/sync-stage.ts";
+import { type Stage, startStage, wideSettings } from "../../support/sync-stage.ts";
 import { caller, codeOf } from "../views-stage.ts";
 
 const day = 86_400_000;
@@ -26,7 +26,7 @@ const of = (daysAgo: number, people: number): GuardDay => ({
 });
 
 describe("the guard", () => {
-  const settings = { share: 20, floor: 10, offUntil: null };
+  const settings = { share: 20, floor: 10, offUntil: null, secondPerson: false };
   it.each([
     ["lets a share pass", leaving(20), head(100), false],
     ["stops one more", leaving(21), head(100), true],
@@ -73,9 +73,8 @@ describe("a plan that takes away too much", () => {
     const tid = stage.tenant({ users: 80, groups: 10, seed });
     const { directory, accounts } = stage.simulator.world.tenants.get(tid)!;
     const { connectionId, context } = await stage.connect(tid, {
-      ...defaultSettings,
-      automatic: false,
-      guard: defaultGuard,
+      ...wideSettings,
+      guard: defaultSettings.guard,
     });
     const needs = { ...stage.needs, keys: { ring: async () => context.ring } };
     const oracle = createOracle();

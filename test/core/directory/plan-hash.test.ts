@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultSettings } from "../../../src/core/connections/settings.ts";
 import { keyRing, newRingContent } from "../../../src/core/crypto/key-ring.ts";
+import { emptyBlacklist } from "../../../src/core/directory/blacklist.ts";
 import {
   edgeTerm,
   type GroupChange,
@@ -24,13 +25,21 @@ describe("the plan's hash", () => {
     fc.record({
       kind: fc.constant("person" as const),
       id: text,
-      op: fc.constantFrom("create" as const, "update" as const, "revive" as const, "deactivate" as const),
+      op: fc.constantFrom(
+        "create" as const,
+        "update" as const,
+        "revive" as const,
+        "deactivate" as const,
+        "keep" as const,
+      ),
       from: fc.option(text),
       to: text,
     }),
     fc.record({
       kind: fc.constant("group" as const),
       id: text,
+      role: fc.constantFrom("shown" as const, "filter" as const, "product" as const, "scope" as const),
+      of: fc.option(text),
       op: fc.constantFrom("create" as const, "update" as const, "remove" as const),
       from: fc.option(text),
       to: fc.option(text),
@@ -96,6 +105,7 @@ describe("the plan's hash", () => {
   it.each<[string, Partial<PersonChange>]>([
     ["object", { id: "q" }],
     ["operation", { op: "revive" }],
+    ["way of leaving", { op: "keep" }],
     ["version it starts from", { from: "c" }],
     ["start from nothing", { from: null }],
     ["version it leads to", { to: "c" }],
@@ -105,7 +115,11 @@ describe("the plan's hash", () => {
 
   it("does not depend on evidence or on the record beside its version", () => {
     expect(
-      planTerm(ring, { ...base, evidence: "confirmed-absent", record: { oid: "o", manager: null, fields: {} } }),
+      planTerm(ring, {
+        ...base,
+        evidence: "confirmed-absent",
+        record: { oid: "o", manager: null, fields: {}, known: {} },
+      }),
     ).toEqual(planTerm(ring, base));
     expect(planTerm(ring, base)).toHaveLength(termBytes);
   });
@@ -113,7 +127,7 @@ describe("the plan's hash", () => {
   it("tells people from groups, and every edge from every other", () => {
     const terms = [
       planTerm(ring, { kind: "person", id: "x", op: "create", from: null, to: "v" }),
-      planTerm(ring, { kind: "group", id: "x", op: "create", from: null, to: "v" }),
+      planTerm(ring, { kind: "group", id: "x", role: "shown", of: null, op: "create", from: null, to: "v" }),
       edgeTerm(ring, "g", "add", "m"),
       edgeTerm(ring, "g", "remove", "m"),
       edgeTerm(ring, "m", "add", "g"),
@@ -142,10 +156,14 @@ describe("the plan's hash", () => {
       { id: oid, properties: { displayName: "Ada", city: "Bonn" } },
       { id: oid.replace("0a", "0b"), properties: { displayName: "Bob" }, manager: [{ id: oid, removed: false }] },
     ];
+    const kinds = { ...defaultSettings.people.kinds, withoutMail: true };
+    const settings = { ...defaultSettings, people: { ...defaultSettings.people, kinds } };
+    const rules = { settings, blacklist: emptyBlacklist };
+    const standing = { marker: null, isMember: false };
     const once = (): string => {
       const sum = new TermSum();
       for (const object of objects) {
-        const { change: planned } = planPerson(ring, defaultSettings, null, object, true);
+        const { change: planned } = planPerson(ring, rules, standing, null, object, true);
         if (planned) sum.add(planTerm(ring, planned));
       }
       expect(sum.toString()).not.toBe("0");

@@ -1,19 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { defaultSettings } from "../../../src/core/connections/settings.ts";
+import type { Settings } from "../../../src/core/connections/settings.ts";
 import { keyRing, newRingContent, personId } from "../../../src/core/crypto/key-ring.ts";
+import { blacklistOf, emptyBlacklist } from "../../../src/core/directory/blacklist.ts";
 import {
-  type GroupChange,
-  groupHash,
-  type KnownGroup,
+  hashIn,
   type KnownPerson,
   personHash,
-  planGroup,
+  planLeaving,
   planPerson,
-  version,
+  type Rules,
+  versionOf,
 } from "../../../src/core/directory/plan.ts";
 import type { RawObject } from "../../../src/core/directory/ports.ts";
 import type { PersonRecord } from "../../../src/core/directory/records.ts";
+import type { Standing } from "../../../src/core/directory/scope.ts";
 import type { PersonState } from "../../../src/core/store/documents.ts";
+import { everybody } from "../../../src/local/demo/everybody.ts";
 import { testAmbient } from "../test-ambient.ts";
 
 const ring = keyRing(newRingContent(testAmbient()));
@@ -27,21 +29,31 @@ const record = (more: Partial<PersonRecord> = {}): PersonRecord => ({
   oid,
   manager: null,
   fields: { displayName: "Ada", mail: "ada@x.example", accountEnabled: true },
+  known: {},
   ...more,
 });
-const known = (state: PersonState = "active", stored = record()): KnownPerson => ({
-  state,
-  hash: personHash(ring, stored),
-  record: stored,
-});
+type Known = KnownPerson & { record: PersonRecord };
+const leftAt = "2026-01-01T00:00:00.000Z";
+/** As the document says it: `kept` is active, and has left. */
+const version = (state: PersonState | "kept", hash: string): string =>
+  versionOf(
+    state === "kept" ? { state: "active", hash, leftAt } : { state, hash, leftAt: state === "active" ? null : leftAt },
+  );
+const known = (state: PersonState | "kept" = "active", stored = record()): Known => {
+  const hash = personHash(ring, stored);
+  const left = state === "kept";
+  return { version: version(state, hash), state: left ? "active" : state, left, hash, record: stored };
+};
 const seen = (properties: RawObject["properties"], more: Partial<RawObject> = {}): RawObject => ({
   id: oid,
   properties,
   ...more,
 });
 const same = { displayName: "Ada", mail: "ada@x.example", accountEnabled: true };
+const rules: Rules = { settings: everybody, blacklist: emptyBlacklist };
+const nobodySpecial: Standing = { marker: null, isMember: false };
 const plan = (stored: KnownPerson | null, object: RawObject, complete = false, earlier: PersonRecord | null = null) =>
-  planPerson(ring, defaultSettings, stored, object, complete, earlier);
+  planPerson(ring, rules, nobodySpecial, stored, object, complete, earlier);
 
 describe("a person", () => {
   it("who is new is created from what has data", () => {
@@ -66,27 +78,52 @@ describe("a person", () => {
 
   it.each<[string, RawObject]>([
     ["says the same again", seen(same)],
-    ["says nothing", seen({})],
+    ["says no more than what decides", seen({ mail: "ada@x.example", accountEnabled: true })],
     ["says the same in another order", seen({ accountEnabled: true, mail: "ada@x.example", displayName: "Ada" })],
-    ["has empty fields only", seen({ displayName: null, mail: "  ", jobTitle: "", otherMails: [] })],
+    ["has empty fields beside", seen({ ...same, displayName: null, jobTitle: "", otherMails: [] })],
   ])("of whom the feed %s is left alone", (_, object) => {
     expect(plan(known(), object).change).toBeNull();
     expect(plan(known(), object, true).change).toBeNull();
   });
 
+  it("of whom a delta says nothing is left alone; in a full read that is the end of what decides, and of nothing else", () => {
+    expect(plan(known(), seen({}))).toEqual({ change: null, kept: 0 });
+    const { change, kept } = plan(known(), seen({}), true);
+    expect([change?.op, kept]).toEqual(["update", 0]);
+    expect(change?.record).toEqual(record({ known: { mail: null, accountEnabled: null } }));
+  });
+
   it.each<[string, RawObject["properties"], number]>([
     ["absent", {}, 0],
-    ["null", { mail: null }, 1],
-    ["an empty text", { mail: "" }, 1],
-    ["white space", { mail: " \u00a0" }, 1],
-    ["two empty fields", { mail: null, displayName: "" }, 2],
+    ["null", { displayName: null }, 1],
+    ["an empty text", { displayName: "" }, 1],
+    ["white space", { displayName: " \u00a0" }, 1],
+    ["two empty fields", { displayName: null, department: "" }, 2],
     ["empty without ever having had data", { jobTitle: null }, 0],
   ])("keeps data that is now %s; it is counted when it was in the answer", (_, properties, kept) => {
-    expect(plan(known(), seen(properties))).toEqual({ change: null, kept });
+    const fields = { ...same, department: "Sales" };
+    const stored = known("active", record({ fields }));
+    expect(plan(stored, seen(properties))).toEqual({ change: null, kept });
     // Also beside a real change, and in a full read.
-    const beside = plan(known(), seen({ ...properties, city: "Bonn" }), true);
+    const beside = plan(stored, seen({ mail: same.mail, accountEnabled: true, ...properties, city: "Bonn" }), true);
     expect(beside.kept).toBe(kept);
-    expect(beside.change?.record?.fields).toEqual({ ...same, city: "Bonn" });
+    expect(beside.change?.record).toEqual(record({ fields: { ...fields, city: "Bonn" } }));
+  });
+
+  it("whose address ends keeps it as a field, while the scope knows: a change, once", () => {
+    const after = record({ known: { mail: null } });
+    const ended = plan(known(), seen({ mail: "" }));
+    expect(ended).toMatchObject({ change: { op: "update", record: after }, kept: 1 });
+    expect(plan(known("active", after), seen({ mail: null }))).toEqual({ change: null, kept: 1 });
+    expect(plan(known("active", after), seen({ mail: "ada@x.example" })).change?.record).toEqual(record());
+  });
+
+  it("whose field follows its end loses it", () => {
+    const attributes = { ...everybody.attributes, displayName: { from: "displayName", clear: true } } as const;
+    const follows: Rules = { ...rules, settings: { ...everybody, attributes } };
+    const { change, kept } = planPerson(ring, follows, nobodySpecial, known(), seen({ displayName: null }), false);
+    const { displayName: _, ...rest } = same;
+    expect([change?.op, change?.record?.fields, kept]).toEqual(["update", rest, 0]);
   });
 
   it("takes false for data", () => {
@@ -144,6 +181,118 @@ describe("a person", () => {
     const created = plan(null, seen({ jobTitle: "Engineer" }), false, record()).change;
     expect(created).toMatchObject({ op: "create", from: null });
     expect(created?.record?.fields).toEqual({ ...same, jobTitle: "Engineer" });
+    // In a full read the first occurrence has told what is empty; a later piece of it ends nothing.
+    expect(plan(null, seen({ jobTitle: "Engineer" }), true, record()).change?.record).toEqual(
+      record({ fields: { ...same, jobTitle: "Engineer" } }),
+    );
+  });
+
+  it("of whom only a stub is left is made anew from what Graph says", () => {
+    const stub = { ...known("removed"), record: null };
+    expect(plan(stub, seen({ displayName: "Ada" }), true).change).toMatchObject({
+      op: "revive",
+      from: version("removed", stub.hash),
+      record: record({ fields: { displayName: "Ada" } }),
+    });
+    expect(plan(stub, seen({}, { removed: "deleted" })).change).toBeNull();
+  });
+});
+
+describe("somebody who leaves", () => {
+  const leaving = (rule: Settings["leaving"]["rule"]) => ({ leaving: { rule, afterDays: 30 } });
+  type Leaver = PersonState | "kept" | null;
+  const nobody: Leaver[] = ["deactivated", "removed", "erased", null];
+  const cases: [Settings["leaving"]["rule"], Leaver, "deactivate" | "keep" | null][] = [
+    ["deactivate", "active", "deactivate"],
+    ["deactivate", "kept", "deactivate"],
+    ["remove", "active", "deactivate"],
+    ["remove", "kept", "deactivate"],
+    ["keep", "active", "keep"],
+    ["keep", "kept", null],
+    ...(["deactivate", "remove", "keep"] as const).flatMap((rule) =>
+      nobody.map((state): [typeof rule, Leaver, null] => [rule, state, null]),
+    ),
+  ];
+
+  it.each(cases)("by the rule %s, and is %s: %s", (rule, state, op) => {
+    const stored = state && known(state);
+    const change = planLeaving(leaving(rule), id, stored, "why");
+    if (op === null) expect(change).toBeNull();
+    else {
+      expect(change).toEqual({
+        kind: "person",
+        id,
+        op,
+        from: stored?.version,
+        to: version(op === "keep" ? "kept" : "deactivated", stored?.hash ?? ""),
+        evidence: "why",
+      });
+      // What is written then is what the plan leads to, with the record as it was.
+      expect(hashIn(change?.to ?? "")).toBe(stored?.hash);
+    }
+  });
+
+  const onlyEnabled: Rules = {
+    settings: { ...everybody, people: { ...everybody.people, kinds: { ...everybody.people.kinds, disabled: false } } },
+    blacklist: emptyBlacklist,
+  };
+  const planUnder = (by: Rules, stored: KnownPerson | null, object: RawObject, standing = nobodySpecial) =>
+    planPerson(ring, by, standing, stored, object, false);
+
+  it("the scope leaves as a tombstone does, with the rule for evidence and without the new record", () => {
+    const disabled = seen({ accountEnabled: false, displayName: "Ada Minh" });
+    expect(planUnder(onlyEnabled, known(), disabled)).toEqual({
+      change: {
+        kind: "person",
+        id,
+        op: "deactivate",
+        from: version("active", known().hash),
+        to: version("deactivated", known().hash),
+        evidence: "scope: disabled",
+      },
+      kept: 0,
+    });
+    const listed = { ...rules, blacklist: blacklistOf(["*@x.example"]) };
+    expect(planUnder(listed, known(), seen({})).change).toMatchObject({ evidence: "scope: blacklisted" });
+    const excluded = { marker: "excluded", isMember: true } as const;
+    expect(planUnder(rules, known(), seen(same), excluded).change).toMatchObject({ evidence: "scope: excluded" });
+  });
+
+  it("the scope without ever having been in it is nobody", () => {
+    expect(planUnder(onlyEnabled, null, seen({ ...same, accountEnabled: false }))).toEqual({ change: null, kept: 0 });
+    expect(planUnder(onlyEnabled, known("deactivated"), seen({ accountEnabled: false })).change).toBeNull();
+  });
+
+  it("for want of an address does so although the product keeps the old one", () => {
+    const withMail: Rules = {
+      settings: {
+        ...everybody,
+        people: { ...everybody.people, kinds: { ...everybody.people.kinds, withoutMail: false } },
+      },
+      blacklist: emptyBlacklist,
+    };
+    expect(planUnder(withMail, known(), seen({ mail: null })).change).toMatchObject({
+      op: "deactivate",
+      evidence: "scope: without-mail",
+    });
+    expect(planUnder(withMail, known(), seen({ city: "Bonn" })).change).toMatchObject({ op: "update" });
+  });
+
+  it("and is kept stays as he was last seen, and is revived when he is in the scope again", () => {
+    const keeps: Rules = { ...onlyEnabled, settings: { ...onlyEnabled.settings, ...leaving("keep") } };
+    expect(planUnder(keeps, known(), seen({ accountEnabled: false })).change).toMatchObject({
+      op: "keep",
+      to: version("kept", known().hash),
+    });
+    const kept = known("kept");
+    for (const object of [seen({ accountEnabled: false, displayName: "X" }), seen({}, { removed: "deleted" })])
+      expect(planUnder(keeps, kept, object).change).toBeNull();
+    expect(planUnder(keeps, kept, seen(same)).change).toMatchObject({
+      op: "revive",
+      from: version("kept", kept.hash),
+      to: version("active", kept.hash),
+      record: record(),
+    });
   });
 });
 
@@ -185,54 +334,6 @@ describe("a manager", () => {
   });
 });
 
-describe("a group", () => {
-  const groupId = "9f000000-1111-4222-8333-abcdefabcdef";
-  const fields = { displayName: "Sales", groupTypes: ["Unified"], mailEnabled: false };
-  const stored: KnownGroup = { hash: groupHash(ring, { fields }), record: { fields } };
-  const group = (properties: RawObject["properties"], removed?: "changed" | "deleted"): RawObject => ({
-    id: groupId,
-    properties,
-    ...(removed ? { removed } : {}),
-  });
-
-  it.each<[string, KnownGroup | null, RawObject, Partial<GroupChange> | null, number]>([
-    ["new", null, group(fields), { op: "create", from: null, to: stored.hash, record: { fields } }, 0],
-    ["unchanged", stored, group(fields), null, 0],
-    ["not mentioned", stored, group({}), null, 0],
-    ["emptied", stored, group({ displayName: "", groupTypes: [] }), null, 2],
-    [
-      "changed",
-      stored,
-      group({ mailEnabled: true }),
-      { op: "update", from: stored.hash, record: { fields: { ...fields, mailEnabled: true } } },
-      0,
-    ],
-    [
-      "soft-deleted",
-      stored,
-      group({}, "changed"),
-      { op: "remove", from: stored.hash, to: null, evidence: "soft-deleted" },
-      0,
-    ],
-    ["deleted", stored, group({}, "deleted"), { op: "remove", from: stored.hash, to: null, evidence: "deleted" }, 0],
-    ["gone that nobody knew", null, group({}, "deleted"), null, 0],
-  ])("that is %s", (_, before, object, change, kept) => {
-    const planned = planGroup(ring, before, object);
-    if (change === null) expect(planned.change).toBeNull();
-    else expect(planned.change).toMatchObject({ kind: "group", id: groupId, ...change });
-    expect(planned.kept).toBe(kept);
-  });
-
-  it("met again in a round is planned from all that was said", () => {
-    const first = planGroup(ring, null, group({ displayName: "Sales" })).change;
-    const second = planGroup(ring, null, group({ description: "All of them" }), first?.record ?? null).change;
-    expect(second).toMatchObject({
-      op: "create",
-      record: { fields: { displayName: "Sales", description: "All of them" } },
-    });
-  });
-});
-
 describe("versions", () => {
   it("tell every state and every content apart, and the order of fields not", () => {
     const contents = [
@@ -243,11 +344,15 @@ describe("versions", () => {
       record({ fields: { ...same, accountEnabled: false } }),
       record({ fields: { ...same, otherMails: ["a", "b"] } }),
       record({ fields: { ...same, otherMails: ["b", "a"] } }),
+      record({ known: { mail: null } }),
+      record({ known: { userType: "Guest" } }),
     ];
-    const versions = contents.flatMap((one) =>
-      (["active", "deactivated", "removed", "erased"] as const).map((state) => version(state, personHash(ring, one))),
-    );
+    const states = ["active", "kept", "deactivated", "removed", "erased"] as const;
+    const versions = contents.flatMap((one) => states.map((state) => version(state, personHash(ring, one))));
     expect(new Set(versions).size).toBe(versions.length);
+    expect(contents.map((one) => hashIn(version("kept", personHash(ring, one))))).toEqual(
+      contents.map((one) => personHash(ring, one)),
+    );
     const reordered = Object.fromEntries(Object.entries(same).toReversed());
     expect(personHash(ring, record({ fields: reordered }))).toBe(personHash(ring, record()));
   });

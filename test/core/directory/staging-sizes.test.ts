@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
 import { keyRing, newRingContent, newRunKey } from "../../../src/core/crypto/key-ring.ts";
+import { readAll } from "../../../src/core/directory/run/basis.ts";
 import { newCursor } from "../../../src/core/directory/run/cursor.ts";
 import { noCounts } from "../../../src/core/directory/run/round.ts";
 import { Staging } from "../../../src/core/directory/run/staging.ts";
@@ -27,7 +28,7 @@ const stage = () => {
     drop: async () => undefined,
   };
   const needs = { ambient, work, ring, runId: "r", owner: "o", key, counts: noCounts(), dry: false };
-  const cursor = newCursor({ groups: true, users: true }, true, null);
+  const cursor = newCursor(readAll, true, null);
   return {
     staging: new Staging(needs, cursor),
     again: (staged: object) => new Staging(needs, { ...cursor, ...staged }),

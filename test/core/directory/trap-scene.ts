@@ -10,7 +10,7 @@ import type { ConnectionContext } from "../../../src/core/context.ts";
 import { personId } from "../../../src/core/crypto/key-ring.ts";
 import type { Feed, RawObject } from "../../../src/core/directory/ports.ts";
 import type { PersonRecord } from "../../../src/core/directory/records.ts";
-import { knownPerson } from "../../../src/core/directory/run/reading.ts";
+import { knownPerson } from "../../../src/core/directory/run/known.ts";
 import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { type Worked, work } from "../../../src/core/directory/run/worker.ts";
 import { commit } from "../../../src/core/store/commit.ts";
@@ -255,7 +255,10 @@ export const openScene = async (stage: Stage, options: SceneOptions = {}): Promi
     personId: idOf,
     stored: async (number) => {
       const doc = await store.read(connectionId, "person", ids.person(idOf(number)));
-      return doc && { state: doc.state, record: knownPerson(context.ring, doc).record };
+      if (!doc) return null;
+      const { record } = knownPerson(context.ring, doc);
+      if (!record) throw new Error(`of person ${number} only a stub is left`);
+      return { state: doc.state, record };
     },
     members: async (number) => {
       const shards = await store.list(connectionId, "members", { limit: 500 });

@@ -68,8 +68,8 @@ describe("a full read that misses somebody", () => {
       const second = await s.sync("full");
       expect(second.run).toMatchObject({ outcome: "nothing", counts: { skipped: 2, peopleDeactivated: 0 } });
       expect(second.run?.warnings).toEqual([
-        { code: "absence-not-confirmed", object: s.personId(1) },
         { code: "absence-not-confirmed", object: guid(500) },
+        { code: "absence-not-confirmed", object: s.personId(1) },
       ]);
       expect((await s.stored(1))?.state).toBe("active");
       const third = await s.sync();

@@ -53,6 +53,12 @@ const disguises: [string, Fault["trouble"]][] = [
 ];
 
 const evil = () => attacker.url;
+/** Of the last round. */
+const linksOf = async (s: Scene): Promise<Links> => {
+  const { links } = await s.head();
+  if (!links) throw new Error("no round has ended");
+  return open(s.context.ring.sealing, linksPlace(s.connectionId), links);
+};
 /** What the run remembers, opened. */
 const remembered = async (s: Scene): Promise<string> => {
   const { run, links } = await s.head();
@@ -159,11 +165,12 @@ describe("links made with another list of properties", () => {
     await s.sync("full");
     s.change(end("delete", 1));
     s.alter = without(1, 2);
-    stage.needs = { ...stage.needs, source: { ...stage.needs.source, selection: "another list" } };
+    const another = { groups: "another list", users: "one more" };
+    stage.needs = { ...stage.needs, source: { ...stage.needs.source, selection: () => another } };
     const second = await s.sync();
     expect(second.requests.filter(({ inBatch }) => !inBatch).map(({ link }) => link)).toEqual(["none", "none", "none"]);
     expect(second.run).toMatchObject({ mode: "full", counts: { peopleDeactivated: 1 } });
-    expect(second.head.selection).toBe("another list");
+    expect((await linksOf(s)).basis.selection).toEqual(another);
     expect((await s.sync()).requests.map(({ link }) => link)).toEqual(["delta", "delta"]);
     await s.agrees();
   });
@@ -204,7 +211,7 @@ describe("a link to another host", () => {
       await stage.settle(s.connectionId);
       const [failed] = await stage.store.list(s.connectionId, "run", { limit: 1 });
       expect(failed).toMatchObject({ outcome: "failed", failure: "graph-foreign-link" });
-      expect([(await s.head()).links, await s.held()]).toEqual([null, { people: {}, groups: {} }]);
+      expect([(await s.head()).links, await s.held()]).toEqual([null, { people: {}, groups: {}, filters: [] }]);
       expect(attacker.seen).toEqual([]);
       s.alter = null;
       s.traits({ foreignOrigin: {} });
@@ -217,7 +224,7 @@ describe("a link to another host", () => {
     await s.sync("full");
     s.change(leave(500, 1), join(500, 1), join(500, 5));
     s.alter = (feed, objects) => {
-      if (feed === "users") s.traits({ emptyPages: 0.9, foreignOrigin: { nextLink: evil() } });
+      if (feed === "groups") s.traits({ emptyPages: 0.9, foreignOrigin: { nextLink: evil() } });
       return objects;
     };
     const second = await s.sync();
@@ -240,7 +247,7 @@ describe("a link to another host", () => {
     const s = await openScene(stage, { before });
     await s.sync("full");
     const link = `${evil()}/v1.0/groups/delta?$deltatoken=1`;
-    const links: Links = { groups: link, users: link };
+    const links: Links = { ...(await linksOf(s)), groups: link, users: link };
     await s.lay({ head: { links: seal(stage.ambient, s.context.ring.sealing, linksPlace(s.connectionId), links) } });
     const second = await s.sync();
     expect(second.run).toMatchObject({ outcome: "failed", failure: "graph-foreign-link" });

@@ -132,7 +132,7 @@ describe("a person who is deleted", () => {
     await s.sync("full");
     s.change(end("delete", 2));
     await s.sync();
-    s.change(end("restore", 2));
+    s.change(end("restore", 2), manage(2, null));
     s.alter = (_feed, objects) => objects.map(({ manager: _manager, ...rest }) => rest);
     const third = await s.sync();
     expect(appearances(third, "users", 2).map(({ removed }) => removed)).toContain(undefined);

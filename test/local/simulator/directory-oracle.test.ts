@@ -7,63 +7,31 @@ import {
   expectedView,
   groupAttributes,
   isEmpty,
-  personalStrings,
   userAttributes,
 } from "../../../src/local/simulator/directory/oracle.ts";
+import { personalStrings } from "../../../src/local/simulator/directory/personal-strings.ts";
 import { randomChanges } from "../../../src/local/simulator/directory/random-change.ts";
 import type { DirectoryState, Mutation } from "../../../src/local/simulator/directory/state.ts";
-
-const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
-const [ann, ben] = [id(1), id(2)];
-const [team, security, other] = [id(11), id(12), id(13)];
-
-const hire = (userId: string, properties: Record<string, unknown> = {}): Mutation => ({
-  op: "create-user",
-  user: { id: userId, properties: { displayName: "d", userPrincipalName: `${userId}@contoso.example`, ...properties } },
-});
-const found = (groupId: string, unified: boolean, more: Record<string, unknown> = {}): Mutation => ({
-  op: "create-group",
-  group: {
-    id: groupId,
-    properties: {
-      displayName: "g",
-      mailNickname: "g",
-      mailEnabled: unified,
-      securityEnabled: !unified,
-      groupTypes: unified ? ["Unified"] : [],
-      ...more,
-    },
-  },
-});
-const set = (userId: string, properties: Record<string, unknown>): Mutation => ({
-  op: "update-user",
-  id: userId,
-  set: properties,
-});
-const remove = (userId: string): Mutation => ({ op: "delete-user", id: userId });
-const restore = (userId: string): Mutation => ({ op: "restore-user", id: userId });
-const purge = (userId: string): Mutation => ({ op: "purge-user", id: userId });
-const manage = (userId: string, managerId: string | null): Mutation => ({ op: "set-manager", id: userId, managerId });
-const join = (groupId: string, memberId: string, memberType: "user" | "group" | "device" = "user"): Mutation => ({
-  op: "add-member",
-  groupId,
-  memberId,
-  memberType,
-});
-const leave = (groupId: string, memberId: string): Mutation => ({ op: "remove-member", groupId, memberId });
-
-const LOOK = "look";
-type Step = Mutation | typeof LOOK;
-
-function after(steps: Step[], options: Parameters<typeof createOracle>[0] = {}) {
-  const directory = createDirectory();
-  const oracle = createOracle(options);
-  for (const step of steps) {
-    if (step === LOOK) oracle.observe(directory);
-    else directory.apply(step);
-  }
-  return { directory, oracle, view: oracle.view() };
-}
+import {
+  after,
+  ann,
+  ben,
+  found,
+  hire,
+  id,
+  join,
+  LOOK,
+  leave,
+  manage,
+  other,
+  purge,
+  remove,
+  restore,
+  type Step,
+  security,
+  set,
+  team,
+} from "./oracle-steps.ts";
 
 /** Of ann: the state, and one attribute. */
 const attributeCases: [string, unknown, "active" | "deactivated" | undefined, Step[]][] = [
@@ -352,7 +320,13 @@ const lastFilled = (
 /** The same demands said the other way round: each attribute is the last filled value in the row of snapshots. */
 function restate(snapshots: Snapshot[]): ReturnType<typeof expectedView> {
   const last = snapshots.at(-1);
-  const view: ReturnType<typeof expectedView> = { people: new Map(), groups: new Map() };
+  const view: ReturnType<typeof expectedView> = {
+    people: new Map(),
+    groups: new Map(),
+    productGroups: new Map(),
+    filters: new Set(),
+    departed: new Set(),
+  };
   for (const userId of new Set(snapshots.flatMap(({ users }) => [...users.keys()]))) {
     const states = snapshots.map(({ users }) => users.get(userId));
     const managerId = states.findLast((state) => state !== undefined)?.managerId ?? "";

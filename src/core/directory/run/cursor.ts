@@ -1,19 +1,25 @@
 /** Where a run is, sealed in head between two slices. */
 import type { Feed } from "../ports.ts";
+import type { Basis } from "./basis.ts";
 
-/** Delta links of a completed round. */
+/** Delta links of a completed round, and what they were made for. */
 export interface Links {
   groups: string;
   users: string;
+  basis: Basis;
 }
 
 /** Passes of `applying`, in the order that leaves no dangling reference at any moment. */
 export const passes = ["groups+", "people+", "members+", "members-", "people-", "groups-"] as const;
 export type Pass = (typeof passes)[number];
 
+/** What reading does beside the feeds, between the groups and the people and after these. */
+export type Step = "absent-groups" | "admitting" | "memberships" | "unwanted-groups" | "derived-groups" | "candidates";
+
 export type Position =
   | { phase: "reading"; feed: Feed; link: string | null }
-  | { phase: "weighing"; stage: "people" | "groups" | "edges"; after: string }
+  | { phase: "reading"; step: Step; after: string }
+  | { phase: "weighing"; after: string }
   | { phase: "applying"; pass: number; chunk: number };
 
 /** How many parts of each kind are staged in `work`. */
@@ -24,15 +30,25 @@ export interface Staged {
   seenParts: Record<Feed, number>;
 }
 
-export interface Cursor extends Staged {
-  at: Position;
-  /** One feed may have to be read in full while the other continues from its link. */
+/** What has to be looked at again, because the settings or the links are not those of the last round. */
+export interface Reads {
+  /** Read from the beginning instead of from the last link. */
   full: Record<Feed, boolean>;
+  /** What is stored is held against the settings, without asking Graph. */
+  again: Record<Feed, boolean>;
+}
+
+export interface Cursor extends Staged, Reads {
+  at: Position;
   /** No link had been committed when the run began: nobody is removed. */
   first: boolean;
   /** A dead link inside the round was answered by starting the round again; the second time it is read in full. */
   restarted: boolean;
-  newLinks: Partial<Links>;
+  newLinks: Partial<Record<Feed, string>>;
+  /** Groups that were read one by one, because the feed did not bring them. */
+  admitted: string[];
+  /** Groups nested in a group whose members matter beyond itself, once netted and where they differ from what is stored. */
+  children: Record<string, string[]>;
   /** Who wrote which parts: each from these numbers on, until the next. */
   writers: (Staged & { owner: string })[];
   sum: string;
@@ -40,12 +56,15 @@ export interface Cursor extends Staged {
   suspect: boolean;
 }
 
-export const newCursor = (full: Record<Feed, boolean>, first: boolean, link: string | null): Cursor => ({
+export const newCursor = ({ full, again }: Reads, first: boolean, link: string | null): Cursor => ({
   at: { phase: "reading", feed: "groups", link },
-  full,
+  full: { ...full },
+  again: { ...again },
   first,
   restarted: false,
   newLinks: {},
+  admitted: [],
+  children: {},
   chunks: { "groups+": 0, "people+": 0, "members+": 0, "members-": 0, "people-": 0, "groups-": 0 },
   edgeParts: 0,
   seenParts: { groups: 0, users: 0 },

@@ -1,6 +1,6 @@
 /** What a change did to a record, field by field: the content of its log entry. */
 import type { FieldChange } from "../../audit/entries.ts";
-import type { FieldValue, PersonRecord } from "../records.ts";
+import { type FieldValue, type PersonRecord, sameValue } from "../records.ts";
 
 /** Sorted by name; a field that is not there is null. */
 export const fieldDifference = (
@@ -12,9 +12,6 @@ export const fieldDifference = (
     .filter((name) => !sameValue(before[name], after[name]))
     .map((field) => ({ field, before: before[field] ?? null, after: after[field] ?? null }));
 };
-
-const sameValue = (one: FieldValue | undefined, other: FieldValue | undefined): boolean =>
-  one === other || (Array.isArray(one) && Array.isArray(other) && JSON.stringify(one) === JSON.stringify(other));
 
 export const personDifference = (before: PersonRecord | null, after: PersonRecord): FieldChange[] => {
   const changes = fieldDifference(before?.fields ?? {}, after.fields);

@@ -2,22 +2,19 @@
 import { iso } from "../../ambient.ts";
 import { draftEntry } from "../../audit/change-log.ts";
 import { seal } from "../../crypto/seal.ts";
-import {
-  type ConnectionDoc,
-  type Head,
-  ids,
-  type RunDoc,
-  type RunOutcome,
-  type Stored,
-} from "../../store/documents.ts";
+import { announceMail, stageMail } from "../../mail/stage.ts";
+import { type Head, ids, type RunDoc, type RunOutcome, type Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
 import { guardAfter } from "../guard.ts";
 import type { Change } from "../plan.ts";
+import { retiresAt } from "../retire.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
 import { send } from "./applying.ts";
+import { basisOf } from "./basis.ts";
 import { Batch } from "./batch.ts";
 import type { Links } from "./cursor.ts";
 import { countRequests, linksPlace, newRunDoc, type Round } from "./round.ts";
+import { isInTrouble, recoveredConnection } from "./trouble.ts";
 
 export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const { needs, connection } = round;
@@ -26,7 +23,7 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const ended = needs.ambient.now();
   const changed = changes(round) > 0;
   const known = round.isDocumented ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
-  const links = seal(needs.ambient, ring.sealing, linksPlace(connectionId), round.cursor.newLinks as Links);
+  const links = seal(needs.ambient, ring.sealing, linksPlace(connectionId), linksAfter(round));
   const outcome = changed ? "done" : "nothing";
 
   const runWrites = (): Write[] => {
@@ -47,7 +44,7 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const marker = draftEntry(needs.ambient, ring, connectionId, { kind: "run", op: "ended", object: round.id, ...run });
   const ownWrites = runWrites();
   const left = await send(round, batch, advance(round, links, ended, outcome), () => {
-    const recovers = round.doc.state === "needs-attention";
+    const recovers = isInTrouble(round.doc);
     return {
       writes: [...ownWrites, ...(recovers ? [recoveredConnection(round.doc)] : [])],
       entries: [...(recovers ? [recovery] : []), ...(changed || known ? [marker] : [])],
@@ -56,6 +53,13 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   // Room for the rest was lost when the batch was built again; its versions decide in the next round.
   round.counts.moved += left.length;
   await forget(round);
+};
+
+const linksAfter = ({ needs, connection, cursor, doc }: Round): Links => {
+  const { groups, users } = cursor.newLinks;
+  if (groups === undefined || users === undefined) throw new Error("a run ends with the links of both feeds");
+  const { settings } = connection;
+  return { groups, users, basis: basisOf(settings, doc.blacklist, needs.source.selection(settings)) };
 };
 
 /** The run has ended whether this works or not: what stays can no longer be opened, and expires. */
@@ -71,7 +75,7 @@ export const finishDry = async (round: Round): Promise<void> => {
   const ended = needs.ambient.now();
   const known = await needs.store.read(connectionId, "run", ids.run(round.id));
   round.counts.documentsWritten += 3;
-  const doc = endedRunDoc(round, known, "dry-run", ended);
+  const doc = { ...endedRunDoc(round, known, "dry-run", ended), ...(await stageMail(round, known)) };
   await send(
     round,
     new Batch(round.cursor.at),
@@ -94,6 +98,7 @@ export const finishDry = async (round: Round): Promise<void> => {
       ],
     }),
   );
+  await announceMail(round, doc);
   await forget(round);
 };
 
@@ -121,12 +126,17 @@ const advance =
       leaseUntil: 0,
       attempts: 0,
       failures: 0,
+      strikes: 0,
       run: null,
       requested,
       links,
+      retireAt:
+        round.counts.peopleDeactivated > 0
+          ? earlier(head.retireAt, retiresAt(round.connection.settings, ended))
+          : head.retireAt,
       guard: guardAfter(head.guard, round.counts, round.stopped?.approved ?? false, ended),
       // What was not applied as planned is read again from the beginning.
-      selection: round.cursor.suspect || round.counts.moved + left.length > 0 ? null : round.needs.source.selection,
+      suspect: round.cursor.suspect || round.counts.moved + left.length > 0,
       dueAt,
       wakeAt: wakeAfter({ run: null, requested, dueAt }, ended),
       lastRound: {
@@ -139,6 +149,9 @@ const advance =
     };
   };
 
+const earlier = (one: number | null, other: number | null): number | null =>
+  one === null || other === null ? (one ?? other) : Math.min(one, other);
+
 const changes = (round: Round): number => {
   const c = round.counts;
   return (
@@ -146,6 +159,7 @@ const changes = (round: Round): number => {
     c.peopleUpdated +
     c.peopleRevived +
     c.peopleDeactivated +
+    c.peopleKept +
     c.groupsCreated +
     c.groupsUpdated +
     c.groupsRemoved +
@@ -155,9 +169,3 @@ const changes = (round: Round): number => {
 };
 
 const withoutEtag = ({ _etag, ...doc }: Stored<RunDoc>): RunDoc => doc;
-
-const recoveredConnection = ({ _etag, ...doc }: Stored<ConnectionDoc>): Write => ({
-  op: "replace",
-  doc: { ...doc, state: "active", attention: null },
-  etag: _etag,
-});

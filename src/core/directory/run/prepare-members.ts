@@ -2,6 +2,7 @@
 import { iso } from "../../ambient.ts";
 import { draftEntry } from "../../audit/change-log.ts";
 import { type GroupDoc, ids, type ShardDoc, type Stored } from "../../store/documents.ts";
+import { isShown } from "../group-roles.ts";
 import type { Change, GroupChange, MembersChange } from "../plan.ts";
 import { byLeaf, split } from "../shards.ts";
 import type { Batch } from "./batch.ts";
@@ -57,14 +58,16 @@ export const prepareMembers = (round: Round, batch: Batch, loaded: Loaded, chang
       stored,
     );
 
-  batch.delta.memberships += adding ? done.length : -done.length;
-  const shown = activeOnly(round, batch, loaded, done).toSorted();
-  if (shown.length + movedChildren.length > 0)
+  // What only the sync itself needs is no part of the product's directory.
+  if (group.shown) batch.delta.memberships += adding ? done.length : -done.length;
+  const shown = group.shown ? activeOnly(round, batch, loaded, done).toSorted() : [];
+  if (group.shown && shown.length + movedChildren.length > 0)
     batch.log(
       draftEntry(needs.ambient, ring, connectionId, {
         kind: "members",
         op: "changed",
         object: change.group,
+        ...productGroupOf(group),
         cause: round.cause,
         run: round.id,
         ...(shown.length > 0 ? { [adding ? "added" : "removed"]: shown } : {}),
@@ -76,6 +79,10 @@ export const prepareMembers = (round: Round, batch: Batch, loaded: Loaded, chang
     );
   return left.length > 0 ? { ...change, people: left, children: [] } : null;
 };
+
+/** For the entry: which group of the product this is. */
+const productGroupOf = ({ role, of }: Pick<GroupDoc, "role" | "of">): { productGroup?: string } =>
+  role === "product" && of !== null ? { productGroup: of } : {};
 
 const toggle = (set: Set<string>, ids: readonly string[], adding: boolean): void => {
   for (const id of ids)
@@ -122,17 +129,20 @@ export const prepareRemoval = async (
   if (!batch.fits(shardsPerRemoval + 1, 0)) return change;
   if (stored && batch.pending(stored.id) !== null) {
     batch.delete(stored.id, stored);
-    batch.delta.groups--;
-    batch.log(
-      draftEntry(needs.ambient, ring, connectionId, {
-        kind: "group",
-        op: "removed",
-        object: change.id,
-        cause: round.cause,
-        run: round.id,
-        ...(change.evidence ? { evidence: change.evidence } : {}),
-      }),
-    );
+    if (stored.shown) {
+      batch.delta.groups--;
+      batch.log(
+        draftEntry(needs.ambient, ring, connectionId, {
+          kind: "group",
+          op: "removed",
+          object: change.id,
+          ...productGroupOf(stored),
+          cause: round.cause,
+          run: round.id,
+          ...(change.evidence ? { evidence: change.evidence } : {}),
+        }),
+      );
+    }
   }
   const prefix = ids.shard(change.id, "");
   const shards = (
@@ -140,7 +150,7 @@ export const prepareRemoval = async (
   ).filter((shard) => shard.id.startsWith(prefix) && batch.pending(shard.id) === undefined);
   for (const shard of shards) {
     batch.delete(shard.id, shard);
-    batch.delta.memberships -= shard.members.length;
+    if (isShown(change.role)) batch.delta.memberships -= shard.members.length;
   }
   const more = shards.length === shardsPerRemoval;
   batch.emptying.set(change.id, more);

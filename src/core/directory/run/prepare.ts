@@ -4,18 +4,19 @@
  */
 import { iso } from "../../ambient.ts";
 import { draftEntry, logTtlSeconds } from "../../audit/change-log.ts";
-import { openPersonKey } from "../../crypto/key-ring.ts";
 import { seal } from "../../crypto/seal.ts";
-import { type DocOf, type GroupDoc, ids, type PersonDoc, type Stored } from "../../store/documents.ts";
+import { type DocOf, type GroupDoc, ids, type Stored } from "../../store/documents.ts";
 import { partitionBytes, partitionLimits } from "../../store/size.ts";
-import { groupPlace, personPlace } from "../places.ts";
-import { type Change, type GroupChange, type MembersChange, type PersonChange, version } from "../plan.ts";
+import { isShown } from "../group-roles.ts";
+import { groupPlace } from "../places.ts";
+import { type Change, type GroupChange, type MembersChange, type PersonChange, versionOf } from "../plan.ts";
 import { byLeaf } from "../shards.ts";
+import { changedPerson, shownGroupsOf } from "../write-person.ts";
 import type { Batch } from "./batch.ts";
-import { fieldDifference, personDifference } from "./differences.ts";
-import { addressIndexes, type NewPerson, newPerson } from "./new-person.ts";
+import { fieldDifference } from "./differences.ts";
+import { knownGroup } from "./known.ts";
+import { newPerson, writingOf } from "./new-person.ts";
 import { prepareMembers, prepareRemoval } from "./prepare-members.ts";
-import { knownGroup, knownPerson } from "./reading.ts";
 import { type Round, setAside } from "./round.ts";
 
 /** Documents of the changes at hand, as they are in the store; asked for together, since a plan may touch very many groups. */
@@ -107,24 +108,22 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
 };
 
 const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change: PersonChange): Promise<void> => {
-  const { needs, connection } = round;
-  const { connectionId } = connection;
   const stored = loaded.people.get(ids.person(change.id)) ?? null;
-  const now = stored ? version(stored.state, stored.hash) : null;
+  const now = stored ? versionOf(stored) : null;
   if (now === change.to) return;
   if (now !== change.from) {
     round.counts.moved++;
     return;
   }
-  const becomesActive = change.op === "create" || change.op === "revive";
+  const becomesActive = change.op === "create" || (change.op === "revive" && stored?.state !== "active");
   // Their memberships may have been stored before the person was: nobody would tell of them later. A first sync has none, unless
   // it follows one that was broken off: then it is suspect.
   const groups =
     becomesActive && (!round.cursor.first || round.cursor.suspect)
-      ? (await needs.store.groupsOf(connectionId, change.id)).toSorted()
+      ? await shownGroupsOf(round.needs.store, round.connection.connectionId, change.id)
       : [];
   const made = stored
-    ? changedPerson(round, change, stored)
+    ? changedPerson(writingOf(round), change, stored)
     : change.record
       ? newPerson(round, change, change.record)
       : null;
@@ -132,50 +131,10 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
   if (becomesActive) batch.delta.people++;
   else if (change.op === "deactivate") batch.delta.people--;
   batch.put(made.doc, stored);
-  batch.log(groups.length > 0 ? { ...made.entry, groups } : made.entry);
+  if (made.entry) batch.log(groups.length > 0 ? { ...made.entry, groups } : made.entry);
 };
 
-const changedPerson = (round: Round, change: PersonChange, stored: Stored<DocOf<"person">>): NewPerson => {
-  const { needs, connection } = round;
-  const { ring, connectionId } = connection;
-  const known = knownPerson(ring, stored).record;
-  const key = openPersonKey(ring, connectionId, change.id, stored.key);
-  const record = change.record ?? known;
-  const state = change.op === "deactivate" ? "deactivated" : "active";
-  const doc: PersonDoc = {
-    id: ids.person(change.id),
-    kind: "person",
-    connectionId,
-    v: 1,
-    state,
-    reason: state === "active" ? null : (change.evidence ?? null),
-    hash: change.to.slice(version(state, "").length),
-    key: stored.key,
-    record: change.record ? seal(needs.ambient, key, personPlace(connectionId, change.id), record) : stored.record,
-    ...addressIndexes(ring, record),
-    productUser: stored.productUser,
-    changedAt: iso(needs.ambient.now()),
-  };
-  const entry = draftEntry(needs.ambient, ring, connectionId, {
-    kind: "person",
-    op: operations[change.op],
-    object: change.id,
-    cause: round.cause,
-    run: round.id,
-    ...(change.evidence ? { evidence: change.evidence } : {}),
-    changes: change.record ? personDifference(known, record) : [],
-    key,
-  });
-  return { doc, entry };
-};
-
-const operations = {
-  create: "created",
-  update: "updated",
-  revive: "revived",
-  deactivate: "deactivated",
-  remove: "removed",
-} as const;
+const operations = { create: "created", update: "updated", remove: "removed" } as const;
 
 const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupChange): void => {
   const { needs, connection } = round;
@@ -187,11 +146,15 @@ const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupC
     round.counts.moved++;
     return;
   }
+  const { role, of } = change;
   const doc: GroupDoc = {
     id: ids.group(change.id),
     kind: "group",
     connectionId,
     v: 1,
+    role,
+    of,
+    shown: isShown(role),
     hash: change.to,
     record: seal(needs.ambient, ring.sealing, groupPlace(connectionId, change.id), change.record),
     leaves: stored?.leaves ?? [],
@@ -199,12 +162,15 @@ const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupC
     changedAt: iso(needs.ambient.now()),
   };
   batch.put(doc, stored);
+  // What only the sync itself needs is no part of the product's directory.
+  if (!doc.shown) return;
   if (!stored) batch.delta.groups++;
   batch.log(
     draftEntry(needs.ambient, ring, connectionId, {
       kind: "group",
       op: operations[change.op],
       object: change.id,
+      ...(role === "product" && of !== null ? { productGroup: of } : {}),
       cause: round.cause,
       run: round.id,
       changes: fieldDifference(stored ? knownGroup(ring, stored).record.fields : {}, change.record.fields),

@@ -1,19 +1,27 @@
 /** What happens when a slice cannot go on: later again, from the start, given up, or void. Nothing here touches the directory. */
 import { iso } from "../../ambient.ts";
-import { draftEntry, logTtlSeconds } from "../../audit/change-log.ts";
-import type { AppError } from "../../errors.ts";
-import { commit } from "../../store/commit.ts";
-import { type ConnectionDoc, type Head, ids, type RunDoc, type Stored } from "../../store/documents.ts";
+import { logTtlSeconds, plainEntry } from "../../audit/change-log.ts";
+import { AppError } from "../../errors.ts";
+import { type Commit, commit } from "../../store/commit.ts";
+import {
+  type ConnectionDoc,
+  type EntryDraft,
+  type Head,
+  ids,
+  type RunDoc,
+  type Stored,
+} from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
-import { backOff, nextDue } from "../schedule.ts";
+import { backOff, nextTurn, scheduleOf, selfTestMilliseconds, wakeAfter } from "../schedule.ts";
+import { readAll } from "./basis.ts";
+import { lookAnew, stagingOf } from "./begin.ts";
 import { newCursor } from "./cursor.ts";
-import { checkpoint, noCounts, type Round, type WorkerNeeds } from "./round.ts";
-import { Staging } from "./staging.ts";
+import { checkpoint, LostTurn, noCounts, type Round, type RoundNeeds, Superseded, type WorkerNeeds } from "./round.ts";
+import { blamed, isInTrouble, strikesAfter } from "./trouble.ts";
 
 /** Attempts without a checkpoint before a run counts as failed. */
 export const maxAttempts = 5;
-const selfTestMilliseconds = 3_600_000;
-const misconfiguredMilliseconds = 300_000;
+export const misconfiguredMilliseconds = 300_000;
 /** Failed runs in a row after which the last links are taken to be the reason: a dead one may answer 404 or 504 for ever. */
 const failuresOnLinks = 3;
 
@@ -22,36 +30,25 @@ const failuresOnLinks = 3;
  * full when the last links themselves did. False when that has been tried already.
  */
 export const restart = async (round: Round): Promise<boolean> => {
-  const { needs, connection, cursor } = round;
+  const { needs, cursor } = round;
   const wasFull = cursor.full.groups || cursor.full.users;
   if (cursor.restarted && wasFull) return false;
-  const lastLink =
-    cursor.at.phase === "reading" && cursor.at.link !== null && cursor.at.link === round.links?.[cursor.at.feed];
+  const { at } = cursor;
+  const lastLink = "feed" in at && at.link !== null && at.link === round.links?.[at.feed];
   const full = wasFull || cursor.restarted || lastLink || round.links === null;
   Object.assign(round.counts, noCounts(), {
     graphRequests: round.counts.graphRequests,
     documentsWritten: round.counts.documentsWritten,
   });
+  const reads = full ? readAll : { full: { groups: false, users: false }, again: cursor.again };
   round.cursor = {
-    ...newCursor({ groups: full, users: full }, cursor.first, full ? null : (round.links?.groups ?? null)),
+    ...newCursor(reads, cursor.first, full ? null : (round.links?.groups ?? null)),
     restarted: true,
   };
   if (round.mode !== "dry-run") round.mode = full ? "full" : "delta";
   const wasInMemory = round.staging.inMemory;
-  const { id: runId, key, counts } = round;
-  round.staging = new Staging(
-    {
-      ambient: needs.ambient,
-      work: needs.work,
-      ring: connection.ring,
-      runId,
-      owner: round.owner,
-      key,
-      counts,
-      dry: round.mode === "dry-run",
-    },
-    round.cursor,
-  );
+  round.staging = stagingOf(round, round.cursor);
+  lookAnew(round);
   // Head forgets the old parts before they go: a crash in between finds a run that has staged nothing.
   await checkpoint(round);
   if (!wasInMemory) await needs.work.drop(round.id);
@@ -60,7 +57,7 @@ export const restart = async (round: Round): Promise<boolean> => {
 
 /**
  * Puts the next try into head; returns the wait in ms, or `failed` when there were enough. A throttled tenant and our own
- * misconfiguration never count as attempts.
+ * misconfiguration never count as attempts. Throws `Superseded` when the run is void, and `LostTurn`.
  */
 export const retryLater = async (
   needs: WorkerNeeds,
@@ -79,7 +76,7 @@ export const retryLater = async (
   if (attempts >= maxAttempts) return "failed";
   const wait = waitFor(needs, failure, attempts);
   const at = needs.ambient.now() + wait;
-  await commit(needs, head, {
+  const result = await commit(needs, head, {
     worker: { owner: head.owner as string, epoch: head.epoch },
     advance: (fresh) => ({
       ...fresh,
@@ -91,6 +88,8 @@ export const retryLater = async (
       dueAt: fresh.dueAt !== null && fresh.dueAt < at ? at : fresh.dueAt,
     }),
   });
+  if (result.outcome === "superseded") throw new Superseded(result.head);
+  if (result.outcome === "lost-turn") throw new LostTurn();
   return wait;
 };
 
@@ -102,108 +101,159 @@ const waitFor = (needs: WorkerNeeds, failure: AppError, attempts: number): numbe
   return Math.min(backOff(attempts), needs.leaseMilliseconds * 4);
 };
 
-/** The run is over. Lost consent makes the connection need attention; everything else backs off and tries again. */
+const maxReplans = 10;
+
+/**
+ * Commits what ends a turn, planned again from what is stored now whenever a document or the epoch has moved: a lease that is
+ * not given back holds up whatever moved them. Null when another worker has the lease.
+ */
+export const commitEnding = async (
+  needs: Pick<RoundNeeds, "ambient" | "store">,
+  claimed: Stored<Head>,
+  plan: (head: Stored<Head>) => Omit<Commit, "worker"> | Promise<Omit<Commit, "worker">>,
+): Promise<Stored<Head> | null> => {
+  let head = claimed;
+  for (let time = 0; time < maxReplans; time++) {
+    const worker = { owner: claimed.owner as string, epoch: head.epoch };
+    const result = await commit(needs, head, { ...(await plan(head)), worker });
+    if (result.outcome === "committed") return result.head;
+    if (result.outcome === "lost-turn") return null;
+    head = result.head;
+  }
+  throw new AppError("changed-meanwhile");
+};
+
+/** Gives the lease back; whoever has moved head since it was claimed has said there when it is due. */
+export const released = (claimed: Head, fresh: Head, wakeAt: number | null): Head => ({
+  ...fresh,
+  owner: null,
+  leaseUntil: 0,
+  attempts: 0,
+  wakeAt: fresh.commitId === claimed.commitId ? wakeAt : fresh.wakeAt,
+});
+
+/**
+ * The run is over. Lost consent and repeated failures of Microsoft's side bring the connection into trouble; everything else
+ * backs off and tries again. Nothing of this is sealed, so it is recorded also when it is the keys that are out of reach.
+ */
 export const fail = async (
   needs: WorkerNeeds,
-  head: Stored<Head>,
+  claimed: Stored<Head>,
   doc: Stored<ConnectionDoc>,
   failure: AppError,
 ): Promise<void> => {
-  const { connectionId } = head;
-  const now = needs.ambient.now();
-  const blamed = failure.kind === "not-consented";
-  const runId = head.run?.id ?? head.requested?.runId ?? needs.ambient.ulid();
-  const failures = head.failures + 1;
-  const wait = blamed ? selfTestMilliseconds : backOff(failures);
-  const connection = await needs.contextFor(doc);
-  const entries = [
-    draftEntry(needs.ambient, connection.ring, connectionId, {
-      kind: "run",
-      op: "ended",
-      object: runId,
-      cause: head.run?.cause ?? head.requested?.cause ?? "schedule",
-      run: runId,
-      evidence: failure.code,
-    }),
-    ...(blamed && doc.state === "active"
-      ? [
-          draftEntry(needs.ambient, connection.ring, connectionId, {
-            kind: "connection",
-            op: "updated",
-            object: "connection",
-            cause: "run",
-            run: runId,
-            evidence: failure.code,
-          }),
-        ]
-      : []),
-  ];
-  const { _etag, ...clean } = doc;
-  const writes: Write[] = [
-    await endedRun(needs, head, doc, runId, "failed", failure.code),
-    ...(blamed && doc.state === "active"
-      ? [
-          {
-            op: "replace" as const,
-            etag: _etag,
-            doc: { ...clean, state: "needs-attention" as const, attention: { code: failure.code, since: iso(now) } },
-          },
-        ]
-      : []),
-  ];
-  const at = doc.settings.automatic ? now + wait : null;
-  const dry = (head.run?.mode ?? head.requested?.mode) === "dry-run";
+  const { connectionId } = claimed;
+  const runId = claimed.run?.id ?? claimed.requested?.runId ?? needs.ambient.ulid();
+  const mode = claimed.run?.mode ?? claimed.requested?.mode;
   const byGraph = failure.code === "graph-unavailable" || failure.code === "graph-refused";
-  const result = await commit(needs, head, {
-    worker: { owner: head.owner as string, epoch: head.epoch },
-    entries,
-    writes,
-    advance: (fresh) => {
-      const next = ended(fresh, runId, { failures, dueAt: dry ? fresh.dueAt : at, wakeAt: null });
-      return {
-        ...next,
-        wakeAt: next.requested ? now + wait : next.dueAt,
-        selection: byGraph && failures >= failuresOnLinks ? null : fresh.selection,
-      };
-    },
+  const done = await commitEnding(needs, claimed, async (from) => {
+    if (from.epoch !== claimed.epoch) return await voiding(needs, from, doc, "cancelled");
+    const now = needs.ambient.now();
+    const { _etag, ...current } = (await needs.store.read(connectionId, "connection", ids.connection)) ?? doc;
+    const strikes = strikesAfter(from, failure);
+    const after = blamed(current, failure, strikes, now);
+    const failures = from.failures + 1;
+    const inTrouble = isInTrouble(after ?? current);
+    const wait = inTrouble ? selfTestMilliseconds : backOff(failures);
+    const at = scheduleOf(current).automatic ? now + wait : null;
+    return {
+      entries: [
+        runEnded(needs, claimed, runId, failure.code),
+        ...(after ? [connectionBlamed(needs, failure.code, runId)] : []),
+      ],
+      writes: [
+        await endedRun(needs, claimed, current, runId, "failed", failure.code),
+        ...(after ? [{ op: "replace" as const, etag: _etag, doc: after }] : []),
+      ],
+      advance: (fresh) => {
+        const dueAt = mode === "dry-run" && !inTrouble ? fresh.dueAt : at;
+        const next = ended(fresh, runId, { failures, strikes, dueAt, wakeAt: null });
+        return {
+          ...next,
+          wakeAt: next.requested ? now + wait : next.dueAt,
+          suspect: fresh.suspect || (byGraph && failures >= failuresOnLinks),
+        };
+      },
+    };
   });
-  if (result.outcome === "committed") await needs.work.drop(runId);
+  if (done) await drop(needs, runId);
 };
 
 /** The run belongs to an older epoch: it ends without having changed anything more, and what the settings say now is done. */
 export const discard = async (
   needs: WorkerNeeds,
-  head: Stored<Head>,
+  claimed: Stored<Head>,
   doc: Stored<ConnectionDoc>,
   outcome: "cancelled" | "expired",
 ): Promise<void> => {
+  const done = await commitEnding(needs, claimed, (from) => voiding(needs, from, doc, outcome));
+  if (done && claimed.run) await drop(needs, claimed.run.id);
+};
+
+const voiding = async (
+  needs: WorkerNeeds,
+  head: Stored<Head>,
+  doc: Stored<ConnectionDoc>,
+  outcome: "cancelled" | "expired",
+): Promise<Omit<Commit, "worker">> => {
   const fresh = (await needs.store.read(head.connectionId, "connection", ids.connection)) ?? doc;
   const runId = head.run?.id ?? null;
   const known = runId ? await needs.store.read(head.connectionId, "run", ids.run(runId)) : null;
+  // Whoever ended it has recorded that.
+  const endedBefore = known?.phase === "ended";
   const off = fresh.settings.paused || fresh.state === "closing";
   const now = needs.ambient.now();
   // What was not ended on purpose is void: whoever moved the epoch has said in head when it is due again.
-  const onPurpose = outcome === "expired" || known?.phase === "ended";
-  const dueAgain = onPurpose ? dueLater(head, fresh, now) : head.dueAt;
+  const dueAgain = outcome === "expired" || endedBefore ? dueLater(head, fresh, now) : head.dueAt;
   const dueAt = off ? (fresh.closesAt === null ? null : Date.parse(fresh.closesAt)) : dueAgain;
-  const writes = known && runId ? [await endedRun(needs, head, doc, runId, outcome, null)] : [];
-  await commit(needs, head, {
-    worker: { owner: head.owner as string, epoch: head.epoch },
-    writes,
-    advance: (next) => ended(next, runId, { dueAt, wakeAt: off ? dueAt : next.requested ? now : dueAt }),
-  });
-  if (runId) await needs.work.drop(runId);
+  return {
+    // A run that is in nobody's head but its worker's has written nothing: of it there is nothing to tell.
+    writes: runId ? [await endedRun(needs, head, fresh, runId, outcome, null)] : [],
+    entries: runId && !endedBefore ? [runEnded(needs, head, runId, outcome)] : [],
+    advance: (next) =>
+      ended(next, runId, { dueAt, wakeAt: off ? dueAt : wakeAfter({ ...next, run: null, dueAt }, now) }),
+  };
+};
+
+/** Staged parts that stay can no longer be opened, and expire. */
+const drop = async (needs: WorkerNeeds, runId: string): Promise<void> => {
+  await needs.work.drop(runId).catch(() => undefined);
 };
 
 /** Whoever ends a run does not want it to begin again at once. */
-const dueLater = (head: Head, { settings }: ConnectionDoc, now: number): number | null =>
-  head.dueAt !== null && head.dueAt > now ? head.dueAt : nextDue(head.connectionId, settings, now);
+const dueLater = (head: Head, doc: ConnectionDoc, now: number): number | null =>
+  head.dueAt !== null && head.dueAt > now ? head.dueAt : nextTurn(doc, now);
+
+const runEnded = (needs: WorkerNeeds, head: Head, runId: string, evidence: string): EntryDraft =>
+  plainEntry(needs.ambient, {
+    kind: "run",
+    op: "ended",
+    object: runId,
+    cause: head.run?.cause ?? head.requested?.cause ?? "schedule",
+    run: runId,
+    evidence,
+  });
+
+/** `run` is null when a self-test found it. */
+export const connectionBlamed = (
+  needs: Pick<RoundNeeds, "ambient">,
+  evidence: string,
+  run: string | null,
+): EntryDraft =>
+  plainEntry(needs.ambient, {
+    kind: "connection",
+    op: "updated",
+    object: "connection",
+    cause: run === null ? "self-test" : "run",
+    ...(run === null ? {} : { run }),
+    evidence,
+  });
 
 /** Another run that was asked for meanwhile stays asked for. */
 const ended = (
   head: Head,
   runId: string | null,
-  next: Pick<Head, "dueAt" | "wakeAt"> & { failures?: number },
+  next: Pick<Head, "dueAt" | "wakeAt"> & Partial<Pick<Head, "failures" | "strikes">>,
 ): Head => ({
   ...head,
   ...next,
@@ -217,7 +267,7 @@ const ended = (
 const endedRun = async (
   needs: WorkerNeeds,
   head: Stored<Head>,
-  doc: Stored<ConnectionDoc>,
+  doc: ConnectionDoc,
   runId: string,
   outcome: "failed" | "cancelled" | "expired",
   failure: string | null,
@@ -245,6 +295,7 @@ const endedRun = async (
         startedAt: run ? iso(run.startedAt) : null,
         endedAt: null,
         settingsVersion: doc.settingsVersion,
+        requestedBy: null,
         ttl: logTtlSeconds,
       };
   const ending: RunDoc = {

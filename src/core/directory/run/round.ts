@@ -4,9 +4,12 @@
  */
 import type { Ambient } from "../../ambient.ts";
 import { logTtlSeconds } from "../../audit/change-log.ts";
+import type { Settings } from "../../connections/settings.ts";
 import type { ConnectionContext } from "../../context.ts";
 import type { RunKeyContent } from "../../crypto/key-ring.ts";
 import { type ContentKey, type Place, seal } from "../../crypto/seal.ts";
+import type { AppError } from "../../errors.ts";
+import type { MailOutbox } from "../../mail/ports.ts";
 import { type Commit, type CommitOutcome, commit } from "../../store/commit.ts";
 import {
   type ConnectionDoc,
@@ -21,8 +24,12 @@ import {
 } from "../../store/documents.ts";
 import type { DirectoryStore, HintQueue, WorkStore, Write } from "../../store/ports.ts";
 import type { GuardFinding } from "../guard.ts";
+import type { Rules } from "../plan.ts";
 import type { DirectorySource } from "../ports.ts";
 import type { Cursor, Links } from "./cursor.ts";
+import type { ScopeMembers } from "./members.ts";
+import type { Nesting } from "./nesting.ts";
+import { paceOf } from "./progress.ts";
 import type { Staging } from "./staging.ts";
 
 export interface RoundNeeds {
@@ -30,6 +37,8 @@ export interface RoundNeeds {
   store: DirectoryStore;
   work: WorkStore;
   source: DirectorySource;
+  /** Absent: this installation sends no mails. */
+  mails?: MailOutbox;
   /** Length of a lease, and how long one slice may work before it hands over. */
   leaseMilliseconds: number;
   sliceMilliseconds: number;
@@ -39,6 +48,8 @@ export interface WorkerNeeds extends RoundNeeds {
   hints: HintQueue;
   /** Opens the keys of a connection that may be worked on. */
   contextFor(doc: Stored<ConnectionDoc>): Promise<ConnectionContext>;
+  /** What stands in the way of reading the tenant; null = nothing. */
+  selfTest(connection: ConnectionContext): Promise<AppError | null>;
   /** Deletes a connection whose time has come; called with the lease held. */
   finishClosing(doc: Stored<ConnectionDoc>, head: Stored<Head>): Promise<void>;
 }
@@ -52,6 +63,8 @@ export interface Round {
   id: string;
   mode: RunMode;
   cause: RunCause;
+  /** A dry run under other settings than the connection's. */
+  proposed: Settings | null;
   epoch: number;
   startedAt: number;
   key: ContentKey;
@@ -67,6 +80,12 @@ export interface Round {
   findings: GuardFinding[];
   /** Delta links of the last completed round; null = there is none. */
   links: Links | null;
+  /** Whom the settings admit; the blacklist is opened when it is first asked for. */
+  rules(): Promise<Rules>;
+  nesting: Nesting;
+  members: ScopeMembers;
+  /** Person id -> object id of people whom the groups feed has just named. */
+  objectIds: Map<string, string>;
   /** The run has a document of its own; a run of which nothing has been written has none. */
   isDocumented: boolean;
   sliceEndsAt: number;
@@ -109,6 +128,7 @@ export const noCounts = (): RunCounts => ({
   peopleUpdated: 0,
   peopleRevived: 0,
   peopleDeactivated: 0,
+  peopleKept: 0,
   groupsCreated: 0,
   groupsUpdated: 0,
   groupsRemoved: 0,
@@ -161,6 +181,7 @@ const runState = (round: Round): NonNullable<Head["run"]> => {
     id,
     mode: round.mode,
     cause: round.cause,
+    ...(round.proposed ? { proposed: round.proposed } : {}),
     epoch: round.epoch,
     phase: round.stopped && !round.stopped.approved ? "waiting" : round.cursor.at.phase,
     startedAt: round.startedAt,
@@ -168,6 +189,7 @@ const runState = (round: Round): NonNullable<Head["run"]> => {
     cursor: seal(needs.ambient, connection.ring.sealing, cursorPlace(connection.connectionId, id), round.cursor),
     // As they are at this place; what is counted from here on is counted again when the place is come back to.
     counts: { ...round.counts },
+    pace: paceOf(round),
     warnings: [...round.warnings],
     planHash: round.planHash,
     stopped: round.stopped,
@@ -268,5 +290,6 @@ export const newRunDoc = (round: Round): RunDoc => ({
   startedAt: new Date(round.startedAt).toISOString(),
   endedAt: null,
   settingsVersion: round.doc.settingsVersion,
+  requestedBy: null,
   ttl: logTtlSeconds,
 });

@@ -10,6 +10,8 @@ import { type ContentKey, open, type Place, type Sealed, seal } from "../../cryp
 import { AppError } from "../../errors.ts";
 import type { RunCounts } from "../../store/documents.ts";
 import type { WorkStore } from "../../store/ports.ts";
+import { isShown } from "../group-roles.ts";
+import { IdSet } from "../id-set.ts";
 import {
   type Change,
   edgeTerm,
@@ -42,6 +44,8 @@ const chunkOf = (code: number): { pass: Pass; chunk: number } => ({
 
 /** Met as a tombstone that changes nothing. */
 const goneCode = 0xffffffff;
+/** Met, and nobody's business so far. */
+const passedOverCode = 0xfffffffe;
 
 const withoutAttributes = (change: Change): Change => {
   if (change.kind !== "person") return change;
@@ -51,7 +55,7 @@ const withoutAttributes = (change: Change): Change => {
 
 const passOf = (change: Change): Pass => {
   if (change.kind === "members") return change.op === "add" ? "members+" : "members-";
-  if (change.kind === "person") return change.op === "deactivate" ? "people-" : "people+";
+  if (change.kind === "person") return change.op === "deactivate" || change.op === "keep" ? "people-" : "people+";
   return change.op === "remove" ? "groups-" : "groups+";
 };
 
@@ -60,10 +64,37 @@ const countOf: Record<string, keyof RunCounts> = {
   "person update": "peopleUpdated",
   "person revive": "peopleRevived",
   "person deactivate": "peopleDeactivated",
+  "person keep": "peopleKept",
   "group create": "groupsCreated",
   "group update": "groupsUpdated",
   "group remove": "groupsRemoved",
 };
+
+const noteChunk = (chunks: Map<string, Set<number>>, group: string, code: number): void => {
+  const codes = chunks.get(group);
+  if (codes) codes.add(code);
+  else chunks.set(group, new Set([code]));
+};
+
+export type ToldChildren = Record<"addChildren" | "removeChildren", Set<string>>;
+
+const childrenOf = (all: Map<string, ToldChildren>, group: string): ToldChildren => {
+  const known = all.get(group);
+  if (known) return known;
+  const none = { addChildren: new Set<string>(), removeChildren: new Set<string>() };
+  all.set(group, none);
+  return none;
+};
+
+export interface NetMembers {
+  group: string;
+  op: "add" | "remove";
+  people: string[];
+  children: string[];
+  /** The product sees the group: its memberships are told of. */
+  counted: boolean;
+  evidence?: string;
+}
 
 export interface StagingNeeds {
   ambient: Ambient;
@@ -86,6 +117,9 @@ export class Staging {
   readonly #pending = new Map<number, Map<string, Change>>();
   readonly #chunks: Record<Pass, number>;
   readonly #cache = new Map<string, unknown>();
+  #children: Map<string, ToldChildren> | null = null;
+  /** Where the planned members of a group are; found when it is first asked for. */
+  #memberChunks: Map<string, Set<number>> | null = null;
   #edges: EdgePart = {};
   #edgeIds = 0;
   #edgeParts: number;
@@ -137,14 +171,25 @@ export class Staging {
     const seen = this.#seen[feed].get(keyBytes(feed, id));
     if (!seen) return null;
     if (seen.chunk === 0) return "there";
+    if (seen.chunk === passedOverCode) return null;
     if (seen.chunk === goneCode) return "gone";
     return chunkOf(seen.chunk).pass.endsWith("-") ? "gone" : "there";
+  }
+
+  /** Remembers a group of which nothing was staged; should it matter later, what was told of it is not all. */
+  passOver(group: string): void {
+    this.#seen.groups.set(keyBytes("groups", group), passedOverCode);
+    this.#touched.groups.add(group);
+  }
+
+  passedOver(group: string): boolean {
+    return this.#seen.groups.get(keyBytes("groups", group))?.chunk === passedOverCode;
   }
 
   /** The change that earlier occurrences of the object led to, or null (also when it was never met). */
   async changeOf(feed: Feed, id: string): Promise<ObjectChange | null> {
     const seen = this.#seen[feed].get(keyBytes(feed, id));
-    if (!seen || seen.chunk === 0 || seen.chunk === goneCode) return null;
+    if (!seen || seen.chunk === 0 || seen.chunk >= passedOverCode) return null;
     const { pass, chunk } = chunkOf(seen.chunk);
     const changes = await this.chunk(pass, chunk);
     return (
@@ -169,9 +214,9 @@ export class Staging {
   }
 
   /** Net membership changes of one group; split so that no change holds more than `idsPerChange` ids. */
-  planMembers(group: string, op: "add" | "remove", people: string[], children: string[], evidence?: string): void {
+  planMembers({ group, op, people, children, counted, evidence }: NetMembers): void {
     for (const member of [...people, ...children]) this.sum.add(edgeTerm(this.#needs.ring, group, op, member));
-    this.#needs.counts[op === "add" ? "membershipsAdded" : "membershipsRemoved"] += people.length;
+    if (counted) this.#needs.counts[op === "add" ? "membershipsAdded" : "membershipsRemoved"] += people.length;
     for (let at = 0; at === 0 || at < people.length; at += idsPerChange) {
       const change: MembersChange = {
         kind: "members",
@@ -181,14 +226,67 @@ export class Staging {
         children: at === 0 ? children : [],
         ...(evidence ? { evidence } : {}),
       };
-      if (change.people.length + change.children.length > 0) this.#append(change);
+      if (change.people.length + change.children.length === 0) continue;
+      const code = this.#append(change);
+      if (this.#memberChunks) noteChunk(this.#memberChunks, group, code);
     }
+  }
+
+  /** Who comes into the group, and who goes, as far as it is planned. */
+  async plannedMembers(group: string): Promise<{ add: IdSet; remove: IdSet }> {
+    const planned = { add: new IdSet(), remove: new IdSet() };
+    for (const { op, people } of await this.#memberChanges(group)) for (const id of people) planned[op].add(id);
+    return planned;
+  }
+
+  /** Takes back what was planned for the members of a group that turns out to be no longer held; `current` passes it over. */
+  async forgetMembers(group: string, counted: boolean): Promise<void> {
+    for (const change of await this.#memberChanges(group)) {
+      for (const member of [...change.people, ...change.children])
+        this.sum.remove(edgeTerm(this.#needs.ring, group, change.op, member));
+      if (counted)
+        this.#needs.counts[change.op === "add" ? "membershipsAdded" : "membershipsRemoved"] -= change.people.length;
+    }
+  }
+
+  async #memberChanges(group: string): Promise<MembersChange[]> {
+    this.#memberChunks ??= await this.#findMemberChunks();
+    const found: MembersChange[] = [];
+    for (const code of this.#memberChunks.get(group) ?? []) {
+      const { pass, chunk } = chunkOf(code);
+      for (const change of await this.chunk(pass, chunk))
+        if (change.kind === "members" && change.group === group) found.push(change);
+    }
+    return found;
+  }
+
+  async #findMemberChunks(): Promise<Map<string, Set<number>>> {
+    const found = new Map<string, Set<number>>();
+    for (const pass of ["members+", "members-"] as const)
+      for (let chunk = 0; chunk < this.chunks(pass); chunk++)
+        for (const change of await this.chunk(pass, chunk))
+          if (change.kind === "members") noteChunk(found, change.group, chunkCode(pass, chunk));
+    return found;
   }
 
   edge(group: string, kind: keyof GroupEdges, member: string): void {
     const edges = (this.#edges[group] ??= noEdges());
     edges[kind].push(member);
     this.#edgeIds++;
+    if (this.#children && (kind === "addChildren" || kind === "removeChildren"))
+      childrenOf(this.#children, group)[kind].add(member);
+  }
+
+  /** What this round has told of groups nested in groups, before netting; by document id. */
+  async childrenTold(): Promise<ReadonlyMap<string, ToldChildren>> {
+    if (this.#children) return this.#children;
+    const told = new Map<string, ToldChildren>();
+    for (let part = 0; part <= this.#edgeParts; part++)
+      for (const [group, edges] of Object.entries(await this.#edgePart(part)))
+        for (const kind of ["addChildren", "removeChildren"] as const)
+          for (const child of edges[kind]) childrenOf(told, group)[kind].add(child);
+    this.#children = told;
+    return told;
   }
 
   /** Parts of raw membership changes, staged or not, oldest first. */
@@ -218,7 +316,7 @@ export class Staging {
 
   /** Whether this is the newest word on the object: an older chunk may hold a change that a later page has replaced. */
   current(change: Change, pass: Pass, chunk: number): boolean {
-    if (change.kind === "members") return true;
+    if (change.kind === "members") return this.said("groups", change.group) !== "gone";
     const feed = change.kind === "person" ? "users" : "groups";
     return this.#seen[feed].get(keyBytes(feed, change.id))?.chunk === chunkCode(pass, chunk);
   }
@@ -289,6 +387,7 @@ export class Staging {
   }
 
   #count(change: ObjectChange, by: 1 | -1): void {
+    if (change.kind === "group" && !isShown(change.role)) return;
     const name = countOf[`${change.kind} ${change.op}`];
     if (name) this.#needs.counts[name] += by;
   }

@@ -14,7 +14,13 @@ export const stop = async (round: Round): Promise<void> => {
   round.stopped = { findings: round.findings, expiresAt, approved: false };
   const known = round.isDocumented ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
   const { _etag: etag, ...base } = known ?? { ...newRunDoc(round), _etag: "" };
-  const doc = { ...base, ...newRunDoc(round), requestedAt: base.requestedAt, phase: "waiting" as const };
+  const doc = {
+    ...base,
+    ...newRunDoc(round),
+    requestedAt: base.requestedAt,
+    requestedBy: base.requestedBy,
+    phase: "waiting" as const,
+  };
   await commitAs(round, {
     advance: (head) => ({ ...carryOn(round)(head), owner: null, leaseUntil: 0, wakeAt: expiresAt }),
     writes: [known ? { op: "replace", doc, etag } : { op: "create", doc }],

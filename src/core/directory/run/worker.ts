@@ -8,13 +8,16 @@ import { commit } from "../../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Stored } from "../../store/documents.ts";
 import type { Hint } from "../../store/ports.ts";
 import { CursorExpired } from "../ports.ts";
-import { wakeAfter } from "../schedule.ts";
+import { isRetirementDue, retire } from "../retire.ts";
+import { backOff, wakeAfter } from "../schedule.ts";
 import { apply } from "./applying.ts";
 import { openRun, startRun } from "./begin.ts";
 import { finish, finishDry } from "./finish.ts";
 import { read } from "./reading.ts";
-import { discard, fail, maxAttempts, restart, retryLater } from "./recover.ts";
+import { commitEnding, discard, fail, maxAttempts, released, restart, retryLater } from "./recover.ts";
 import { countRequests, LostTurn, type Round, SliceEnded, Superseded, type WorkerNeeds } from "./round.ts";
+import { testAgain } from "./test-again.ts";
+import { isInTrouble } from "./trouble.ts";
 import { stop } from "./waiting.ts";
 import { weigh } from "./weighing.ts";
 
@@ -37,20 +40,22 @@ export const work =
     const { connectionId } = hint;
     const now = ambient.now();
     const owner = ambient.ulid();
-    const head = await store.claim(connectionId, { owner, now, leaseUntil: now + needs.leaseMilliseconds });
-    if (!head) return await held(needs, hint);
+    const claimed = await store.claim(connectionId, { owner, now, leaseUntil: now + needs.leaseMilliseconds });
+    if (!claimed) return await held(needs, hint);
     const doc = await store.read(connectionId, "connection", ids.connection);
     if (!doc) {
-      await release(needs, head, null);
+      await release(needs, claimed, null);
       return "gone";
     }
     if (doc.state === "closing") {
-      if (doc.closesAt !== null && Date.parse(doc.closesAt) <= now) {
-        await needs.finishClosing(doc, head);
-        return "closed";
-      }
-      await release(needs, head, doc.closesAt === null ? null : Date.parse(doc.closesAt));
+      if (doc.closesAt !== null && Date.parse(doc.closesAt) <= now) return await close(needs, claimed, doc);
+      await release(needs, claimed, doc.closesAt === null ? null : Date.parse(doc.closesAt));
       return "nothing-due";
+    }
+    const head = isRetirementDue(claimed, now) ? await retireFirst(needs, claimed, doc) : claimed;
+    if (!head) {
+      await release(needs, claimed, null);
+      return "lost-turn";
     }
     if (doc.settings.paused || directoryTenant(doc) === null) {
       await release(needs, head, null);
@@ -60,6 +65,10 @@ export const work =
     if (!head.run && !head.requested && !due) {
       await release(needs, head, wakeAfter(head, now));
       return "nothing-due";
+    }
+    if (!head.run && !head.requested && isInTrouble(doc)) {
+      const recovered = await testAgain(needs, head, doc);
+      return recovered ? await runSlice(needs, hint, recovered.head, recovered.doc, owner) : "retries";
     }
     const undecided = head.run?.epoch === head.epoch && head.run.stopped?.approved === false ? head.run.stopped : null;
     if (undecided && undecided.expiresAt > now) {
@@ -85,13 +94,40 @@ const held = async (needs: WorkerNeeds, hint: Hint): Promise<Worked> => {
 };
 
 const release = async (needs: WorkerNeeds, head: Stored<Head>, wakeAt: number | null): Promise<void> => {
-  const worker = { owner: head.owner as string, epoch: head.epoch };
-  // Whoever has moved head since - a run asked for, a plan approved - has said there when it is due.
-  const wakes = (fresh: Head): number | null => (fresh.commitId === head.commitId ? wakeAt : fresh.wakeAt);
-  await commit(needs, head, {
-    worker,
-    advance: (fresh) => ({ ...fresh, owner: null, leaseUntil: 0, attempts: 0, wakeAt: wakes(fresh) }),
-  });
+  await commitEnding(needs, head, () => ({ advance: (fresh) => released(head, fresh, wakeAt) }));
+};
+
+const retireAgainMilliseconds = 3_600_000;
+
+/** A removal that fails, because the keys are out of reach or the like, is tried again later and holds up nothing else. */
+const retireFirst = async (
+  needs: WorkerNeeds,
+  claimed: Stored<Head>,
+  doc: Stored<ConnectionDoc>,
+): Promise<Stored<Head> | null> => {
+  try {
+    return await retire(needs, await needs.contextFor(doc), claimed);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    const retireAt = needs.ambient.now() + retireAgainMilliseconds;
+    return await commitEnding(needs, claimed, () => ({ advance: (fresh) => ({ ...fresh, retireAt }) }));
+  }
+};
+
+/** A deletion that cannot be finished, because the vault or the access log does not answer, is tried again later and later. */
+const close = async (needs: WorkerNeeds, head: Stored<Head>, doc: Stored<ConnectionDoc>): Promise<Worked> => {
+  try {
+    await needs.finishClosing(doc, head);
+    return "closed";
+  } catch (error) {
+    const failures = head.failures + 1;
+    const at = needs.ambient.now() + backOff(failures);
+    await commitEnding(needs, head, () => ({
+      advance: (fresh) => ({ ...released(head, fresh, at), failures, dueAt: at, wakeAt: at }),
+    }));
+    if (!isAppError(error)) throw error;
+    return "retries";
+  }
 };
 
 const runSlice = async (
@@ -111,8 +147,8 @@ const runSlice = async (
       return "continues";
     }
     round = head.run
-      ? await openRun(needs, connection, doc, head, owner)
-      : await startRun(needs, connection, doc, head, owner);
+      ? await openRun({ needs, connection, doc, head, owner })
+      : await startRun({ needs, connection, doc, head, owner });
     for (;;) {
       try {
         await read(round);
@@ -136,24 +172,41 @@ const runSlice = async (
     }
   } catch (error) {
     if (round) countRequests(round);
-    if (error instanceof LostTurn) return "lost-turn";
-    if (error instanceof Superseded) {
-      await discard(needs, error.head, doc, "cancelled");
-      await needs.hints.send(hint);
-      return "continues";
+    try {
+      return await afterwards(needs, hint, { head, doc, round }, error);
+    } catch (later) {
+      // The run was made void while its failure was being recorded.
+      if (later instanceof Superseded || later instanceof LostTurn)
+        return await afterwards(needs, hint, { head, doc, round }, later);
+      throw later;
     }
-    if (error instanceof SliceEnded) {
-      await handOver(needs, round as Round);
-      await needs.hints.send(hint);
-      return "continues";
-    }
-    const failure = isAppError(error) ? error : new AppError("unexpected", { cause: error });
-    const wait = failure.code === "plan-lost" ? "failed" : await retryLater(needs, round, head, failure);
-    if (wait === "failed") await fail(needs, round?.head ?? head, doc, failure);
-    else await needs.hints.send(hint, Math.ceil(wait / 1000));
-    if (failure.code === "unexpected") throw failure;
-    return "retries";
   }
+};
+
+/** What becomes of a slice that has not come to the end of its run. */
+const afterwards = async (
+  needs: WorkerNeeds,
+  hint: Hint,
+  { head, doc, round }: { head: Stored<Head>; doc: Stored<ConnectionDoc>; round: Round | null },
+  error: unknown,
+): Promise<Worked> => {
+  if (error instanceof LostTurn) return "lost-turn";
+  if (error instanceof Superseded) {
+    await discard(needs, error.head, doc, "cancelled");
+    await needs.hints.send(hint);
+    return "continues";
+  }
+  if (error instanceof SliceEnded) {
+    await handOver(needs, round as Round);
+    await needs.hints.send(hint);
+    return "continues";
+  }
+  const failure = isAppError(error) ? error : new AppError("unexpected", { cause: error });
+  const wait = failure.code === "plan-lost" ? "failed" : await retryLater(needs, round, head, failure);
+  if (wait === "failed") await fail(needs, round?.head ?? head, doc, failure);
+  else await needs.hints.send(hint, Math.ceil(wait / 1000));
+  if (failure.code === "unexpected") throw failure;
+  return "retries";
 };
 
 /** The checkpoint is written: give the lease back so that the next slice can start at once. */

@@ -145,7 +145,7 @@ const choose = (query: Query, scope: Scope): { driver: Driver; order: Column | n
     term && !isJunction(term) && term.kind !== "array-contains" ? columnOf(term.path, scope).indexedPath : null;
 
   if (part === null) {
-    const required = definition.crossPartition?.requiredPath ?? null;
+    const required = filteredPath(query, definition.crossPartition?.requiredPaths ?? []);
     if (required === null) return { driver: by(idIndex(definition.id)), order: null };
     return { driver: by(wideIndex(definition.id, required)), order: columnOf(segmentsOf(required), scope) };
   }
@@ -337,6 +337,12 @@ const isRange = (condition: Condition): condition is Leaf =>
 
 /** A filter that an index narrows down to a stretch of itself. */
 export const isSargable = (condition: Condition): condition is Leaf => isEquality(condition) || isRange(condition);
+
+/** The first of these paths that the query filters on in such a way; null = none. */
+export const filteredPath = (query: Query, paths: readonly string[]): string | null => {
+  const terms = conjuncts(query.where).filter(isSargable);
+  return paths.find((path) => terms.some((term) => term.path.join("/") === segmentsOf(path).join("/"))) ?? null;
+};
 
 const joined = (fragments: Fragment[], separator: string): Fragment => ({
   sql: fragments.map(({ sql }) => sql).join(separator),

@@ -3,6 +3,18 @@
  * every state of the directory at which a run was completed, in order. The oracle is shown each of them and keeps the sum.
  */
 import { hidesMembership, type Properties } from "./entra-rules.ts";
+import {
+  admittedPeople,
+  consultedGroups,
+  isEmpty,
+  isPerson,
+  membersOf,
+  type OracleScope,
+  type OracleSettings,
+  productGroups,
+  shownGroups,
+} from "./oracle-rules.ts";
+import { personalTexts } from "./personal-strings.ts";
 import type { DirectoryState, SimGroup, SimUser } from "./state.ts";
 
 export const userAttributes = [
@@ -45,9 +57,12 @@ export const groupAttributes = [
   "onPremisesSyncEnabled",
 ] as const;
 
+export { isEmpty } from "./oracle-rules.ts";
+
 export interface ExpectedPerson {
-  state: "active" | "deactivated";
-  /** Filled attributes only, under their Graph names. */
+  /** Active is also who has left and is kept; removed has nothing left but the fact. */
+  state: "active" | "deactivated" | "removed";
+  /** Filled fields only, under their names in the product. */
   attributes: Properties;
   /** Object id of the manager, while that is an active person. */
   manager: string | null;
@@ -57,6 +72,7 @@ export interface ExpectedGroup {
   attributes: Properties;
   /** Object ids of active people who are members directly. */
   members: ReadonlySet<string>;
+  /** Those among the shown groups. */
   childGroups: ReadonlySet<string>;
   /** The members are hidden from the sync, so both lists are empty whoever is in the group. */
   membersHidden: boolean;
@@ -64,11 +80,25 @@ export interface ExpectedGroup {
 
 export interface ExpectedView {
   people: Map<string, ExpectedPerson>;
+  /** Groups that are shown as themselves, by object id. */
   groups: Map<string, ExpectedGroup>;
+  /** Groups of the product with the members of those that stand for them, by product group id. */
+  productGroups: Map<string, ReadonlySet<string>>;
+  /** Groups of whom nothing but the id is held: people are chosen by them, or they stand for a group of the product. */
+  filters: ReadonlySet<string>;
+  /**
+   * People who are kept although Entra ID no longer has them. What it says of their memberships and reports from then on is left
+   * to chance: they are nobody's manager and in no group here, and a comparison leaves them out as well.
+   */
+  departed: ReadonlySet<string>;
 }
 
 interface PersonHistory {
-  active: boolean;
+  state: ExpectedPerson["state"];
+  /** When the run saw that the person no longer belongs to the scope; null while he does. */
+  leftAt: number | null;
+  /** No longer in Entra ID. */
+  gone: boolean;
   attributes: Properties;
   managerId: string | null;
 }
@@ -82,96 +112,154 @@ interface GroupHistory {
 
 /** Everything observed so far, by object id. */
 export interface OracleHistory {
+  /** Everybody who was ever admitted. */
   people: ReadonlyMap<string, PersonHistory>;
   groups: ReadonlyMap<string, GroupHistory>;
-  /** Personal strings that were observed once and are in nobody's record any more. */
-  former: ReadonlySet<string>;
+  productGroups: ReadonlyMap<string, ReadonlySet<string>>;
+  filters: ReadonlySet<string>;
+  /** Personal strings that were in the directory when it was observed, and the objects they were seen in. */
+  observed: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-export interface OracleOptions {
-  /** Whom the sync's scope admits; everybody but AI-agent accounts by default. Who is no longer admitted counts as gone. */
-  admits?: (user: SimUser) => boolean;
-  /** The sync holds Member.Read.Hidden. */
-  readsHiddenMembership?: boolean;
-}
+/** `admits`: everybody but AI-agent accounts by default. Who is no longer admitted counts as having left the scope. */
+export type OracleOptions = Partial<OracleScope>;
 
 export interface Oracle {
   readonly history: OracleHistory;
-  /** To be called with the directory as a completed run saw it. */
-  observe(directory: DirectoryState): void;
+  /** What holds from the next observation on. */
+  use(change: OracleOptions): void;
+  /** To be called with the directory as a completed run saw it. `at`: when that was, ms. */
+  observe(directory: DirectoryState, at?: number): void;
+  /** To be called when those who left long enough ago are to be removed. */
+  retire(at: number): void;
   view(): ExpectedView;
 }
 
-/** AI-agent accounts are listed among the users, but they are nobody. */
-const isPerson = (user: SimUser): boolean => user.properties["@odata.type"] !== "#microsoft.graph.agentUser";
+/** Everybody, every group, and every default attribute under its own name. */
+export const everything: OracleSettings = {
+  people: {
+    from: "everybody",
+    groups: [],
+    membership: "nested",
+    kinds: { members: true, guests: true, disabled: true, withoutMail: true },
+    oneByOne: false,
+  },
+  groups: {
+    include: true,
+    kinds: { microsoft365: true, security: true, mailEnabledSecurity: true, distribution: true },
+    mapping: [],
+    unmapped: "import",
+  },
+  attributes: Object.fromEntries(userAttributes.map((name) => [name, { from: name, clear: false }])),
+  leaving: { rule: "deactivate", afterDays: 30 },
+};
 
-/** `false` and `0` are data. */
-export const isEmpty = (value: unknown): boolean =>
-  value === undefined ||
-  value === null ||
-  (typeof value === "string" && value.trim() === "") ||
-  (Array.isArray(value) && value.length === 0);
+const millisecondsADay = 86_400_000;
 
-export function createOracle({ admits = isPerson, readsHiddenMembership = false }: OracleOptions = {}): Oracle {
+export function createOracle(options: OracleOptions = {}): Oracle {
+  let scope: OracleScope = {
+    settings: everything,
+    blacklist: [],
+    markers: new Map(),
+    readsHiddenMembership: false,
+    admits: isPerson,
+    ...options,
+  };
   const people = new Map<string, PersonHistory>();
   const groups = new Map<string, GroupHistory>();
-  const former = new Set<string>();
-  const history = { people, groups, former };
+  const products = new Map<string, ReadonlySet<string>>();
+  const filters = new Set<string>();
+  const observed = new Map<string, Set<string>>();
+  const history: OracleHistory = { people, groups, productGroups: products, filters, observed };
 
-  function overlay(known: Properties, seen: Properties, names: readonly string[]): Properties {
-    const merged: Properties = {};
-    for (const name of names) {
-      const value = isEmpty(seen[name]) ? known[name] : seen[name];
-      if (value !== known[name]) for (const text of personalTexts({ [name]: known[name] })) former.add(text);
-      if (value !== undefined) merged[name] = value;
+  function note({ id, properties }: SimUser | SimGroup): void {
+    for (const text of personalTexts(properties)) {
+      const holders = observed.get(text);
+      if (holders) holders.add(id);
+      else observed.set(text, new Set([id]));
     }
-    return merged;
   }
 
-  function observePerson({ id, properties, managerId }: SimUser): void {
-    const attributes = overlay(people.get(id)?.attributes ?? {}, properties, userAttributes);
-    people.set(id, { active: true, attributes, managerId });
+  function observePeople(directory: DirectoryState, at: number): void {
+    const admitted = admittedPeople(directory, scope);
+    for (const [id, person] of people) {
+      person.gone = !directory.users.has(id);
+      if (admitted.has(id)) continue;
+      person.leftAt ??= at;
+      if (person.state === "active" && scope.settings.leaving.rule !== "keep") person.state = "deactivated";
+    }
+    for (const user of directory.users.values()) {
+      note(user);
+      if (!admitted.has(user.id)) continue;
+      const fields = Object.entries(scope.settings.attributes).map(([name, how]) => ({ name, ...how }));
+      const attributes = overlay(people.get(user.id)?.attributes ?? {}, user.properties, fields);
+      people.set(user.id, { state: "active", leftAt: null, gone: false, attributes, managerId: user.managerId });
+    }
   }
 
-  function observeGroup({ id, properties, members }: SimGroup): void {
-    const membersHidden = hidesMembership(properties) && !readsHiddenMembership;
-    const visible = membersHidden ? [] : [...members];
-    const ofType = (type: string): string[] =>
-      visible.flatMap(([member, memberType]) => (memberType === type ? [member] : []));
-    groups.set(id, {
-      attributes: overlay(groups.get(id)?.attributes ?? {}, properties, groupAttributes),
-      people: ofType("user"),
-      childGroups: ofType("group"),
-      membersHidden,
-    });
+  function observeGroups(directory: DirectoryState): void {
+    for (const group of directory.groups.values()) note(group);
+    const before = new Map(groups);
+    groups.clear();
+    const fields = groupAttributes.map((name) => ({ name, from: name, clear: false }));
+    for (const group of shownGroups(directory, scope)) {
+      groups.set(group.id, {
+        attributes: overlay(before.get(group.id)?.attributes ?? {}, group.properties, fields),
+        people: membersOf(group, "user", scope),
+        childGroups: membersOf(group, "group", scope),
+        membersHidden: hidesMembership(group.properties) && !scope.readsHiddenMembership,
+      });
+    }
+    products.clear();
+    for (const [id, members] of productGroups(directory, scope)) products.set(id, members);
+    filters.clear();
+    for (const { id } of consultedGroups(directory, scope)) if (!groups.has(id)) filters.add(id);
   }
 
   return {
     history,
-    observe(directory) {
-      for (const [id, person] of people) {
-        const user = directory.users.get(id);
-        if (!user || !admits(user)) person.active = false;
+    use(change) {
+      scope = { ...scope, ...change };
+    },
+    observe(directory, at = 0) {
+      observePeople(directory, at);
+      observeGroups(directory);
+    },
+    retire(at) {
+      const { rule, afterDays } = scope.settings.leaving;
+      for (const person of people.values()) {
+        if (rule !== "remove" || person.state !== "deactivated" || person.leftAt === null) continue;
+        if (at - person.leftAt < afterDays * millisecondsADay) continue;
+        Object.assign(person, { state: "removed", attributes: {}, managerId: null });
       }
-      for (const user of directory.users.values()) if (admits(user)) observePerson(user);
-      for (const [id, { attributes }] of groups) {
-        if (directory.groups.has(id)) continue;
-        groups.delete(id);
-        for (const text of personalTexts(attributes)) former.add(text);
-      }
-      for (const group of directory.groups.values()) observeGroup(group);
     },
     view: () => expectedView(history),
   };
 }
 
-export function expectedView({ people, groups }: OracleHistory): ExpectedView {
-  const isActive = (id: string): boolean => people.get(id)?.active === true;
+interface FieldRule {
+  name: string;
+  from: string;
+  clear: boolean;
+}
+
+/** An empty value replaces data only where the field is to be cleared. */
+function overlay(known: Properties, seen: Properties, fields: readonly FieldRule[]): Properties {
+  const merged: Properties = {};
+  for (const { name, from, clear } of fields) {
+    const value = isEmpty(seen[from]) && !clear ? known[name] : seen[from];
+    if (!isEmpty(value)) merged[name] = value;
+  }
+  return merged;
+}
+
+export function expectedView({ people, groups, productGroups: products, filters }: OracleHistory): ExpectedView {
+  const counts = (id: string): boolean => people.get(id)?.state === "active" && !people.get(id)?.gone;
   return {
     people: new Map(
-      [...people].map(([id, { active, attributes, managerId }]) => {
-        const manager = managerId !== null && isActive(managerId) ? managerId : null;
-        return [id, { state: active ? "active" : "deactivated", attributes, manager }];
+      [...people].map(([id, { state, attributes, managerId }]) => {
+        const manager = managerId !== null && counts(managerId) ? managerId : null;
+        return [id, { state, attributes, manager }];
       }),
     ),
     groups: new Map(
@@ -179,58 +267,14 @@ export function expectedView({ people, groups }: OracleHistory): ExpectedView {
         id,
         {
           attributes,
-          members: new Set(edges.people.filter(isActive)),
+          members: new Set(edges.people.filter(counts)),
           childGroups: new Set(edges.childGroups.filter((child) => groups.has(child))),
           membersHidden,
         },
       ]),
     ),
+    productGroups: new Map([...products].map(([id, members]) => [id, new Set([...members].filter(counts))])),
+    filters: new Set(filters),
+    departed: new Set([...people].flatMap(([id, { state, gone }]) => (state === "active" && gone ? [id] : []))),
   };
-}
-
-/** What names or reaches a person, and what groups are called. */
-const personalProperties = new Set([
-  "displayName",
-  "givenName",
-  "surname",
-  "mail",
-  "userPrincipalName",
-  "mailNickname",
-  "mobilePhone",
-  "businessPhones",
-  "otherMails",
-  "proxyAddresses",
-  "streetAddress",
-  "employeeId",
-]);
-
-function* personalTexts(properties: Properties): Iterable<string> {
-  for (const [name, value] of Object.entries(properties)) {
-    if (!personalProperties.has(name)) continue;
-    for (const text of Array.isArray(value) ? value : [value]) if (typeof text === "string") yield text;
-  }
-}
-
-/**
- * Every personal string there ever was: laid down, written by a change, or observed. Shorter ones than `minimumLength`
- * (in UTF-16 units) are left out, because they turn up in ciphertext by chance.
- */
-export function personalStrings(directory: DirectoryState, history: OracleHistory, minimumLength = 5): Set<string> {
-  const found = new Set<string>(history.former);
-  const note = (properties: Properties, personId?: string): void => {
-    for (const text of personalTexts(properties)) found.add(text);
-    if (personId !== undefined) found.add(personId);
-  };
-  for (const { id, properties } of directory.users.values()) note(properties, id);
-  for (const { id, properties } of directory.deletedUsers.values()) note(properties, id);
-  for (const { properties } of directory.groups.values()) note(properties);
-  for (const { properties } of directory.deletedGroups.values()) note(properties);
-  for (const [id, { attributes }] of history.people) note(attributes, id);
-  for (const { attributes } of history.groups.values()) note(attributes);
-  for (const { mutation } of directory.changesBetween(0, directory.sequence)) {
-    if (mutation.op === "create-user") note(mutation.user.properties, mutation.user.id);
-    else if (mutation.op === "create-group") note(mutation.group.properties);
-    else if (mutation.op === "update-user" || mutation.op === "update-group") note(mutation.set);
-  }
-  return new Set([...found].filter((text) => text.trim().length >= minimumLength));
 }

@@ -61,6 +61,7 @@ export const users = (call: Call): Reply => {
     context: contextOf(call, "users", explicitNames(call, names)),
     type: userType,
     largestPage: names.includes("signInActivity") ? largestPageWithSignIns : largestPage,
+    searchable: true,
     after: (last) => call.index.ids("users").after(last),
     find: (id) => {
       const user = live.get(id);
@@ -102,6 +103,7 @@ export const groups = (call: Call): Reply => {
     context: contextOf(call, "groups", explicitNames(call, names)),
     type: groupType,
     largestPage,
+    searchable: true,
     after: (last) => call.index.ids("groups").after(last),
     find: (id) => {
       const group = live.get(id);
@@ -145,21 +147,41 @@ export const members = (call: Call): Reply => {
   });
 };
 
-export const memberOf = (call: Call): Reply => {
-  const found = findUser(call, call.parameters[0] ?? "");
+export const memberOf = (call: Call): Reply =>
+  containing(call, (id) => [...call.tenant.directory.groupsOf(id)].filter((each) => isVisible(call, each)));
+
+/** Groups that contain the user directly or through other groups; no way leads through a group whose members are hidden. */
+export const transitiveMemberOf = (call: Call): Reply =>
+  containing(call, (id) => {
+    const found = new Set<string>();
+    const open = [id];
+    for (let member = open.pop(); member !== undefined; member = open.pop()) {
+      for (const each of call.tenant.directory.groupsOf(member)) {
+        if (found.has(each) || !isVisible(call, each)) continue;
+        found.add(each);
+        open.push(each);
+      }
+    }
+    return [...found];
+  });
+
+const isVisible = (call: Call, groupId: string): boolean => {
+  const found = call.tenant.directory.groups.get(groupId);
+  return found !== undefined && (!hidesMembership(found.properties) || call.roles.has(rights.hiddenMembers));
+};
+
+const containing = (call: Call, groupsOf: (userId: string) => string[]): Reply => {
   const names = selection(call, directoryObjectType, "collection");
   const { groups: live } = call.tenant.directory;
-  const seesHidden = call.roles.has(rights.hiddenMembers);
-  const ids = [...call.tenant.directory.groupsOf(found.id)].toSorted();
+  const ids = groupsOf(findUser(call, call.parameters[0] ?? "").id).toSorted();
   return listed(call, {
     context: contextOf(call, "directoryObjects", explicitNames(call, names)),
     type: directoryObjectType,
     largestPage,
     after: (last) => (last === null ? ids : ids.filter((id) => id > last)),
     find: (id) => {
-      const containing = live.get(id);
-      if (!containing || (hidesMembership(containing.properties) && !seesHidden)) return undefined;
-      return { properties: containing.properties, entry: () => relatedEntry(call, id, "group", names) };
+      const found = live.get(id);
+      return found && { properties: found.properties, entry: () => relatedEntry(call, id, "group", names) };
     },
   });
 };

@@ -32,6 +32,7 @@ export const routesOf = (delta: DeltaAnswer): Route[] => {
     { path: "/users/{id}", right: users, units: 1, answer: reading.user },
     { path: "/users/{id}/manager", right: users, units: 1, answer: reading.managerOf },
     { path: "/users/{id}/memberOf", right: users, units: 2, answer: reading.memberOf },
+    { path: "/users/{id}/transitiveMemberOf", right: users, units: 2, answer: reading.transitiveMemberOf },
     { path: "/groups", right: groups, units: 1, answer: reading.groups },
     { path: "/groups/delta", right: groups, units: 1, answer: groupsDelta },
     { path: "/groups/microsoft.graph.delta", right: groups, units: 1, answer: groupsDelta },

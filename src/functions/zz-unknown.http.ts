@@ -6,6 +6,6 @@ import { notFound } from "./edge/http.ts";
 import type { HttpFunction } from "./register.ts";
 
 export const unknownFunctions: HttpFunction[] = [
-  { name: "unknown", route: "api/{*rest}", handler: notFound },
-  { name: "unknown-page", route: "connect/{*rest}", handler: notFound },
+  { name: "zz-unknown", route: "api/{*rest}", handler: notFound },
+  { name: "zz-unknown-page", route: "connect/{*rest}", handler: notFound },
 ];

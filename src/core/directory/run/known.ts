@@ -1,0 +1,23 @@
+/** Opens what is stored of a person or a group. */
+import { type KeyRing, openPersonKey } from "../../crypto/key-ring.ts";
+import { open } from "../../crypto/seal.ts";
+import type { DocOf, Stored } from "../../store/documents.ts";
+import { groupPlace, personPlace } from "../places.ts";
+import { type KnownGroup, type KnownPerson, versionOf } from "../plan.ts";
+
+export const knownPerson = (ring: KeyRing, doc: Stored<DocOf<"person">>): KnownPerson => {
+  const id = doc.id.slice(2);
+  const key = openPersonKey(ring, doc.connectionId, id, doc.key);
+  return {
+    version: versionOf(doc),
+    state: doc.state,
+    left: doc.state === "active" && doc.leftAt !== null,
+    hash: doc.hash,
+    record: doc.record && open(key, personPlace(doc.connectionId, id), doc.record),
+  };
+};
+
+export const knownGroup = (ring: KeyRing, doc: Stored<DocOf<"group">>): KnownGroup => ({
+  hash: doc.hash,
+  record: open(ring.sealing, groupPlace(doc.connectionId, doc.id.slice(2)), doc.record),
+});

@@ -1,0 +1,142 @@
+/** Groups as the feed, or a live look-up, tells of them. */
+import { personId } from "../../crypto/key-ring.ts";
+import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
+import { type Closures, documentId, filterId, roleOf } from "../group-roles.ts";
+import { type GroupChange, type GroupIdentity, planGroup, planGroupRemoval } from "../plan.ts";
+import type { RawObject } from "../ports.ts";
+import { overlayGroup } from "../records.ts";
+import { knownGroup } from "./known.ts";
+import { noneStored } from "./none-stored.ts";
+import { keepTurn, type Round, setAside } from "./round.ts";
+import { contradicts } from "./said.ts";
+
+type Docs = ReadonlyMap<string, Stored<GroupDoc>>;
+
+export const readGroups = async (round: Round, objects: readonly RawObject[]): Promise<void> => {
+  round.counts.groupsRead += objects.length;
+  const closures = await round.nesting.closures();
+  const docs = await documentsOf(
+    round,
+    objects.map(({ id }) => id),
+  );
+  for (const object of objects) {
+    await keepTurn(round);
+    // Its earlier pieces were passed over, when nobody could know that it matters: it will be read by itself, in whole.
+    if (round.staging.passedOver(object.id) && !object.removed) continue;
+    await readGroup(round, closures, docs, object);
+  }
+};
+
+/** By document id; a group may be held in either of two roles. */
+export const documentsOf = async (round: Round, groups: readonly string[]): Promise<Map<string, Stored<GroupDoc>>> => {
+  if (await noneStored(round, "group")) return new Map();
+  const wanted = new Set(groups.flatMap((group) => identitiesOf(round, group).map(({ id }) => ids.group(id))));
+  return round.needs.store.load(round.connection.connectionId, "group", [...wanted]);
+};
+
+const identitiesOf = ({ connection, nesting, cursor }: Round, group: string): GroupIdentity[] => [
+  { id: group, role: "shown", of: null },
+  // Groups are filters only where some matter for others, or did until now.
+  ...(nesting.isFlat && !cursor.again.groups && !cursor.full.groups
+    ? []
+    : [{ id: filterId(connection.ring, group), role: "filter" as const, of: group }]),
+];
+
+/** @param certain no group that is still to be read can make this one matter. */
+export const readGroup = async (
+  round: Round,
+  closures: Closures,
+  docs: Docs,
+  object: RawObject,
+  certain = round.nesting.isFlat,
+): Promise<void> => {
+  const { connection, staging } = round;
+  const identities = identitiesOf(round, object.id);
+  const said = saidOf(round, identities);
+  const earlier = new Map<string, GroupChange | null>();
+  for (const { id } of identities) earlier.set(id, (await staging.changeOf("groups", id)) as GroupChange | null);
+  const own = earlier.get(object.id) ?? null;
+  const settled = contradicts(said, object) ? await settleGroup(round, object, own) : object;
+  if (!settled) return;
+  const drop = (identity: GroupIdentity, evidence: string): void => {
+    const doc = docs.get(ids.group(identity.id));
+    const before = earlier.get(identity.id) ?? null;
+    const change = doc ? planGroupRemoval(identity, knownGroup(connection.ring, doc), evidence) : null;
+    if (doc || before || identity.id === object.id) staging.plan("groups", identity.id, change, before, true);
+  };
+  if (settled.removed) {
+    for (const identity of identities) drop(identity, settled.removed === "changed" ? "soft-deleted" : "deleted");
+    return;
+  }
+  const doc = docs.get(ids.group(object.id));
+  const stored = doc ? knownGroup(connection.ring, doc).record.fields : undefined;
+  const { fields } = overlayGroup(own?.record?.fields ?? stored, settled.properties);
+  const now = roleOf(connection.settings, closures, object.id, fields);
+  const role = certain ? now : atLeast(now, heldAs(docs, identities));
+  for (const identity of identities)
+    if (identity.role !== role && (docs.has(ids.group(identity.id)) || earlier.get(identity.id)))
+      drop(identity, "scope: group");
+  const wanted = identities.find((identity) => identity.role === role);
+  if (!wanted) {
+    if (said === null && !docs.has(ids.group(object.id))) staging.passOver(object.id);
+    return;
+  }
+  const held = docs.get(ids.group(wanted.id));
+  const before = earlier.get(wanted.id) ?? null;
+  const known = held ? knownGroup(connection.ring, held) : null;
+  const { change, kept } = planGroup(connection.ring, wanted, known, settled, before?.record ?? null);
+  // Every piece of a large group brings the same fields.
+  if (said === null) round.counts.keptThoughCleared += kept;
+  staging.plan("groups", wanted.id, change, before, false);
+  for (const { type, id, removed } of settled.members ?? []) {
+    if (type === "user") {
+      const person = personId(connection.ring, id);
+      staging.edge(wanted.id, removed ? "remove" : "add", person);
+      if (!removed && closures.scope.has(object.id)) rememberObjectId(round, person, id);
+    } else if (type === "group") staging.edge(wanted.id, removed ? "removeChildren" : "addChildren", id);
+  }
+};
+
+const rememberedObjectIds = 5000;
+
+/** Saves a candidate's search through the lists of groups. Only in memory, and only as many as are asked for one by one. */
+const rememberObjectId = ({ objectIds }: Round, person: string, objectId: string): void => {
+  if (objectIds.size < rememberedObjectIds) objectIds.set(person, objectId);
+};
+
+type Role = "shown" | "filter" | null;
+
+const heldAs = (docs: Docs, identities: readonly GroupIdentity[]): Role => {
+  const roles = identities.flatMap(({ id, role }) => (docs.has(ids.group(id)) ? [role] : []));
+  return roles.includes("shown") ? "shown" : roles.includes("filter") ? "filter" : null;
+};
+
+/** Groups are told in any order: what lies in which is known at the end, and until then none is given up. */
+const atLeast = (now: Role, held: Role): Role => {
+  if (now === "shown" || held === "shown") return "shown";
+  return now ?? held;
+};
+
+const saidOf = ({ staging }: Round, identities: readonly GroupIdentity[]): "there" | "gone" | null => {
+  const said = identities.map(({ id }) => staging.said("groups", id));
+  return said.includes("there") ? "there" : (said.find((each) => each !== null) ?? null);
+};
+
+const settleGroup = async (round: Round, object: RawObject, earlier: GroupChange | null): Promise<RawObject | null> => {
+  const there = (await round.needs.source.present(round.connection, "groups", [object.id])).get(object.id);
+  if (there === undefined) {
+    setAside(round, "group-not-readable", object.id);
+    round.cursor.suspect = true;
+    return null;
+  }
+  if (!there) return { id: object.id, removed: "deleted", properties: {} };
+  // There, and this occurrence is the tombstone: what the earlier one brought stands.
+  return object.removed ? { id: object.id, properties: earlier?.record?.fields ?? {} } : object;
+};
+
+/** The document that holds the group in this role. */
+export const identityOf = (round: Round, role: "shown" | "filter", group: string): GroupIdentity => ({
+  id: documentId(round.connection.ring, role, group),
+  role,
+  of: role === "filter" ? group : null,
+});

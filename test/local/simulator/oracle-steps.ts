@@ -1,0 +1,66 @@
+/** Small directories and what happens in them, said in a line each, and an oracle that looks at them. */
+import { createDirectory } from "../../../src/local/simulator/directory/memory-directory.ts";
+import { createOracle, type Oracle } from "../../../src/local/simulator/directory/oracle.ts";
+import type { Mutation } from "../../../src/local/simulator/directory/state.ts";
+
+export const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+export const [ann, ben] = [id(1), id(2)];
+export const [team, security, other] = [id(11), id(12), id(13)];
+
+export const hire = (userId: string, properties: Record<string, unknown> = {}): Mutation => ({
+  op: "create-user",
+  user: { id: userId, properties: { displayName: "d", userPrincipalName: `${userId}@contoso.example`, ...properties } },
+});
+export const found = (groupId: string, unified: boolean, more: Record<string, unknown> = {}): Mutation => ({
+  op: "create-group",
+  group: {
+    id: groupId,
+    properties: {
+      displayName: "g",
+      mailNickname: "g",
+      mailEnabled: unified,
+      securityEnabled: !unified,
+      groupTypes: unified ? ["Unified"] : [],
+      ...more,
+    },
+  },
+});
+export const set = (userId: string, properties: Record<string, unknown>): Mutation => ({
+  op: "update-user",
+  id: userId,
+  set: properties,
+});
+export const remove = (userId: string): Mutation => ({ op: "delete-user", id: userId });
+export const restore = (userId: string): Mutation => ({ op: "restore-user", id: userId });
+export const purge = (userId: string): Mutation => ({ op: "purge-user", id: userId });
+export const manage = (userId: string, managerId: string | null): Mutation => ({
+  op: "set-manager",
+  id: userId,
+  managerId,
+});
+export const join = (
+  groupId: string,
+  memberId: string,
+  memberType: "user" | "group" | "device" = "user",
+): Mutation => ({
+  op: "add-member",
+  groupId,
+  memberId,
+  memberType,
+});
+export const leave = (groupId: string, memberId: string): Mutation => ({ op: "remove-member", groupId, memberId });
+
+export const LOOK = "look" as const;
+/** A function is given the oracle: other settings, the passing of time. */
+export type Step = Mutation | typeof LOOK | ((oracle: Oracle) => void);
+
+export function after(steps: Step[], options: Parameters<typeof createOracle>[0] = {}) {
+  const directory = createDirectory();
+  const oracle = createOracle(options);
+  for (const step of steps) {
+    if (step === LOOK) oracle.observe(directory);
+    else if (typeof step === "function") step(oracle);
+    else directory.apply(step);
+  }
+  return { directory, oracle, view: oracle.view() };
+}
