@@ -12,11 +12,13 @@ import { graphResource } from "../src/adapters/entra/registration.ts";
 import { graphClient } from "../src/adapters/graph/client.ts";
 import { directorySource } from "../src/adapters/graph/directory-source.ts";
 import type { Ambient } from "../src/core/ambient.ts";
+import type { Settings } from "../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../src/core/context.ts";
 import { keyRing, newRingContent } from "../src/core/crypto/key-ring.ts";
 import { pooledRandomBytes } from "../src/core/crypto/random-bytes.ts";
 import { seal } from "../src/core/crypto/seal.ts";
-import { work } from "../src/core/directory/run/worker.ts";
+import { type Worked, work } from "../src/core/directory/run/worker.ts";
+import { wake } from "../src/core/directory/wake.ts";
 import { commit } from "../src/core/store/commit.ts";
 import {
   type ConnectionDoc,
@@ -27,6 +29,7 @@ import {
   type Stored,
 } from "../src/core/store/documents.ts";
 import { newHead } from "../src/core/store/head.ts";
+import type { Hint, HintQueue } from "../src/core/store/ports.ts";
 import { everybody } from "../src/local/demo/everybody.ts";
 import { type Meter, meteredSource, meteredStore, meteredWork, newMeter } from "./meter.ts";
 import { type Addresses, registrationSecret } from "./services.ts";
@@ -38,7 +41,8 @@ export interface App {
   /** What the ports of the app have done since the meter was last set to zero. */
   meter: Meter;
   token(tid: string): Promise<string>;
-  connect(tid: string): Promise<string>;
+  /** Not automatic and with everybody, unless told otherwise. */
+  connect(tid: string, settings?: Settings): Promise<string>;
   /** Asks for a run, and works until it has ended; time is moved over waits. Null: nothing was to be done. */
   run(connectionId: string, mode: RunMode): Promise<RunDoc | null>;
   /** A full run that has something to do. */
@@ -47,6 +51,13 @@ export interface App {
   makeDue(connectionId: string): Promise<void>;
   /** One hint; whether what was due has been done. */
   hint(connectionId: string): Promise<boolean>;
+  /** What the host does with a message of the queue. */
+  work(hint: Hint): Promise<Worked>;
+  /** What the timer does; how many were due. */
+  wake(): Promise<number>;
+  /** Graph requests for the connection since the start. */
+  graphRequests(connectionId: string): number;
+  head(connectionId: string): Promise<Stored<Head>>;
   /** Hints until nothing is due any more. */
   settle(connectionId: string): Promise<Stored<Head>>;
   /** Never given twice. */
@@ -54,11 +65,27 @@ export interface App {
   close(): void;
 }
 
-export const openApp = (addresses: Addresses): App => {
+export interface Clock {
+  now: () => number;
+  advance: (milliseconds: number) => void;
+}
+
+const realClock = (): Clock => {
   let offset = 0;
+  return {
+    now: () => Date.now() + offset,
+    advance: (milliseconds) => {
+      offset += milliseconds;
+    },
+  };
+};
+
+const noQueue: HintQueue = { send: () => Promise.resolve() };
+
+export const openApp = (addresses: Addresses, clock: Clock = realClock(), hints: HintQueue = noQueue): App => {
   let numbers = 0;
   const ulid = monotonicFactory();
-  const now = () => Date.now() + offset;
+  const { now } = clock;
   const ambient: Ambient = { now, randomBytes: pooledRandomBytes(), ulid: () => ulid().toLowerCase() };
   const handles = openCosmos(addresses.cosmos);
   const { clientId } = addresses;
@@ -77,14 +104,15 @@ export const openApp = (addresses: Addresses): App => {
   const meter = newMeter();
   const store = meteredStore(directoryStore(handles.directory), meter);
   const contexts = new Map<string, ConnectionContext>();
+  const source = directorySource(client);
   const worker = work({
     ambient,
     store,
     work: meteredWork(workStore(handles.work), meter),
-    source: meteredSource(directorySource(client), meter),
+    source: meteredSource(source, meter),
     leaseMilliseconds: 120_000,
     sliceMilliseconds: 240_000,
-    hints: { send: () => Promise.resolve() },
+    hints,
     contextFor: (doc) => {
       const context = contexts.get(doc.connectionId);
       return context
@@ -93,6 +121,7 @@ export const openApp = (addresses: Addresses): App => {
     },
     selfTest: () => Promise.resolve(null),
     finishClosing: () => Promise.resolve(),
+    finishErasing: () => Promise.resolve(),
   });
   const headOf = async (connectionId: string): Promise<Stored<Head>> => {
     const head = await store.read(connectionId, "head", ids.head);
@@ -106,10 +135,9 @@ export const openApp = (addresses: Addresses): App => {
     handles,
     meter,
     token: (tid) => tokens.token("read", tid),
-    connect: async (tid) => {
+    connect: async (tid, settings = { ...everybody, automatic: false }) => {
       const connectionId = ambient.ulid();
       const ring = keyRing(newRingContent(ambient));
-      const settings = { ...everybody, automatic: false };
       contexts.set(connectionId, { connectionId, workspaceId: "bench", tid, ring, settings });
       const doc = connectionDoc(ambient, { connectionId, tid, settings, ring });
       const laid = await store.write(connectionId, [
@@ -138,12 +166,16 @@ export const openApp = (addresses: Addresses): App => {
       await commit({ ambient, store }, await headOf(connectionId), { advance });
     },
     hint: async (connectionId) => (await worker({ connectionId, receivedAt: now() })) === "done",
+    work: worker,
+    wake: wake({ ambient, store, hints }),
+    graphRequests: (connectionId) => source.requests(connectionId),
+    head: headOf,
     settle: async (connectionId) => {
       for (let turn = 0; turn < 500; turn++) {
         const head = await headOf(connectionId);
         if (head.wakeAt === null) return head;
         const wait = Math.max(head.wakeAt, head.owner === null ? 0 : head.leaseUntil) - now();
-        if (wait > 0) offset += wait + 1;
+        if (wait > 0) clock.advance(wait + 1);
         await worker({ connectionId, receivedAt: now() });
       }
       throw new Error("The connection does not come to rest.");

@@ -3,7 +3,7 @@ import { type App, openApp } from "./app.ts";
 import { type Spent, spent } from "./cpu.ts";
 import { reset, writtenInAll } from "./meter.ts";
 import { type Services, startServices } from "./services.ts";
-import { createTenant, ordinary } from "./tenant.ts";
+import { type BenchTenant, createTenant, ordinary } from "./tenant.ts";
 
 export interface RoundCost {
   graphRequests: number;
@@ -15,21 +15,20 @@ export interface RoundCost {
   time: Spent;
 }
 
-export interface DeltaResult {
-  sizes: {
-    users: number;
-    groups: number;
-    memberships: number;
-    /** The round after one that found nothing: nothing has changed. */
-    quiet: RoundCost;
-    changed: RoundCost;
-    changedPeople: number;
-    /** A full read of what is stored already. */
-    full: RoundCost;
-  }[];
+export interface Rounds {
+  /** The round after one that found nothing: nothing has changed. */
+  quiet: RoundCost;
+  changed: RoundCost;
+  changedPeople: number;
+  /** A full read of what is stored already. */
+  full: RoundCost;
 }
 
-const people = 100;
+export interface DeltaResult {
+  sizes: ({ users: number; groups: number; memberships: number } & Rounds)[];
+}
+
+const mostChanged = 100;
 
 export const benchDelta = async (sizes: readonly number[] = [1_000, 10_000, 100_000]): Promise<DeltaResult> => {
   const results: DeltaResult["sizes"] = [];
@@ -37,7 +36,10 @@ export const benchDelta = async (sizes: readonly number[] = [1_000, 10_000, 100_
     const services = await startServices();
     const app = openApp(services.addresses);
     try {
-      results.push(await measure(services, app, users));
+      const tenant = await createTenant(services, app, ordinary(users));
+      const connectionId = await app.connect(tenant.tid);
+      const { groupsCreated: groups, membershipsAdded: memberships } = (await app.importAll(connectionId)).counts;
+      results.push({ users, groups, memberships, ...(await roundsAfter(services, app, tenant, connectionId)) });
     } finally {
       app.close();
       await services.stop();
@@ -46,12 +48,13 @@ export const benchDelta = async (sizes: readonly number[] = [1_000, 10_000, 100_
   return { sizes: results };
 };
 
-const measure = async (services: Services, app: App, users: number): Promise<DeltaResult["sizes"][number]> => {
-  const size = ordinary(users);
-  const { tid, people: everybody } = await createTenant(services, app, size);
-  const connectionId = await app.connect(tid);
-  const imported = await app.importAll(connectionId);
-
+/** Of a connection that has just been imported. */
+export const roundsAfter = async (
+  services: Services,
+  app: App,
+  { tid, people }: BenchTenant,
+  connectionId: string,
+): Promise<Rounds> => {
   const cost = async (round: () => Promise<unknown>): Promise<RoundCost> => {
     const { mark } = await services.simulator.command("requests", { since: Number.MAX_SAFE_INTEGER });
     const before = await services.cosmos.stats();
@@ -76,15 +79,14 @@ const measure = async (services: Services, app: App, users: number): Promise<Del
 
   await scheduled();
   const quiet = await scheduled();
-  const changedPeople = Math.min(people, everybody.length);
+  const changedPeople = Math.min(mostChanged, people.length);
   await services.simulator.command("mutate", {
     tid,
-    mutations: everybody
+    mutations: people
       .slice(0, changedPeople)
       .map((id, index) => ({ op: "update-user" as const, id, set: { jobTitle: `Changed ${index}` } })),
   });
   const changed = await scheduled();
   const full = await cost(() => app.run(connectionId, "full"));
-  const { groupsCreated: groups, membershipsAdded: memberships } = imported.counts;
-  return { users, groups, memberships, quiet, changed, changedPeople, full };
+  return { quiet, changed, changedPeople, full };
 };

@@ -12,15 +12,18 @@ import { type Services, startServices } from "./services.ts";
 import { createTenant, ordinary, type TenantSize } from "./tenant.ts";
 import { type Costs, costs } from "./written-documents.ts";
 
-export interface ImportResult {
-  size: TenantSize;
+export interface Imported {
   /** Of the import, as its run counted. */
   people: number;
   groups: number;
   memberships: number;
   graphRequests: number;
-  crypto: { seals: number; opens: number; macs: number };
   costs: Costs;
+}
+
+export interface ImportResult extends Imported {
+  size: TenantSize;
+  crypto: { seals: number; opens: number; macs: number };
   /** Milliseconds, one of each for a turn. */
   turns: Turn[];
   /** Of the turn in the middle when they are ordered by their ratio. */
@@ -44,36 +47,17 @@ export const benchImport = async (users = 20_000, turns = 5): Promise<ImportResu
     const tenant = await createTenant(services, app, size);
 
     // The first import is not timed: it warms up, and tells what the floor has to do.
-    const documents: DirectoryDoc[] = [];
-    const commits: DirectoryDoc[][] = [];
-    app.meter.onCommit = (docs) => {
-      documents.push(...docs);
-      commits.push(docs);
-    };
     const first = await app.connect(tenant.tid);
-    reset(app.meter);
-    documents.length = commits.length = 0;
-    const { result, calls } = await countingCrypto(() => app.importAll(first));
-    app.meter.onCommit = null;
-    const { peopleCreated, groupsCreated, membershipsAdded, graphRequests } = result.counts;
-    const described = costs(commits, {
-      people: peopleCreated,
-      memberships: membershipsAdded,
-      staged: callsOf(app.meter, "work.put"),
-    });
-    commits.length = 0;
+    const { result, calls } = await countingCrypto(() => importAndDescribe(app, first));
+    const { documents, ...described } = result;
 
     const all: Turn[] = [];
     for (let turn = 0; turn < turns; turn++) all.push(await takeTurn({ services, app }, tenant.tid, documents, calls));
     const byRatio = all.toSorted((one, other) => one.ratio.wall - other.ratio.wall);
     return {
       size,
-      people: peopleCreated,
-      groups: groupsCreated,
-      memberships: membershipsAdded,
-      graphRequests,
+      ...described,
       crypto: { seals: calls.seals.length, opens: calls.opens.length, macs: calls.macs.length },
-      costs: described,
       turns: all,
       median: byRatio[Math.floor(turns / 2)] as Turn,
     };
@@ -81,6 +65,27 @@ export const benchImport = async (users = 20_000, turns = 5): Promise<ImportResu
     app.close();
     await services.stop();
   }
+};
+
+export const importAndDescribe = async (
+  app: App,
+  connectionId: string,
+): Promise<Imported & { documents: DirectoryDoc[] }> => {
+  const commits: DirectoryDoc[][] = [];
+  reset(app.meter);
+  app.meter.onCommit = (docs) => commits.push(docs);
+  const { counts } = await app.importAll(connectionId);
+  app.meter.onCommit = null;
+  const { peopleCreated: people, groupsCreated: groups, membershipsAdded: memberships, graphRequests } = counts;
+  const staged = callsOf(app.meter, "work.put");
+  return {
+    people,
+    groups,
+    memberships,
+    graphRequests,
+    costs: costs(commits, { people, memberships, staged }),
+    documents: commits.flat(),
+  };
 };
 
 const takeTurn = async (

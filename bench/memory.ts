@@ -37,16 +37,17 @@ export const usualSizes: MemorySizes = {
   times: 10,
   groupMembers: 100_000,
   fromMb: 40,
-  toMb: 104,
+  toMb: 88,
   precisionMb: 4,
 };
 
 const factors = [1.3, 1.6, 2, 3, 4];
-const maxMilliseconds = 600_000;
+/** Milliseconds of one import: a heap that is almost too small is slow beyond use. */
+const patience = { small: 300_000, large: 2_400_000 };
 
 export const benchMemory = async (sizes: MemorySizes = usualSizes): Promise<MemoryResult> => {
   const { precisionMb } = sizes;
-  const small = await withTenant(ordinary(sizes.users), (tryUnder) => smallest(tryUnder, sizes));
+  const small = await withTenant(ordinary(sizes.users), patience.small, (tryUnder) => smallest(tryUnder, sizes));
   const large = ordinary(sizes.users * sizes.times);
   const group: TenantSize = {
     users: sizes.groupMembers,
@@ -64,12 +65,16 @@ export const benchMemory = async (sizes: MemorySizes = usualSizes): Promise<Memo
 
 type TryUnder = (heapLimitMb: number) => Promise<Attempt | null>;
 
-const withTenant = async <T>(size: TenantSize, task: (tryUnder: TryUnder) => Promise<T>): Promise<T> => {
+const withTenant = async <T>(
+  size: TenantSize,
+  maxMilliseconds: number,
+  task: (tryUnder: TryUnder) => Promise<T>,
+): Promise<T> => {
   const services = await startServices();
   const app = openApp(services.addresses);
   try {
     const { tid } = await createTenant(services, app, size);
-    return await task((heapLimitMb) => importUnder(services, tid, heapLimitMb));
+    return await task((heapLimitMb) => importUnder(services, tid, heapLimitMb, maxMilliseconds));
   } finally {
     app.close();
     await services.stop();
@@ -77,7 +82,12 @@ const withTenant = async <T>(size: TenantSize, task: (tryUnder: TryUnder) => Pro
 };
 
 /** Null when the process died or took too long. */
-const importUnder = async (services: Services, tid: string, heapLimitMb: number): Promise<Attempt | null> => {
+const importUnder = async (
+  services: Services,
+  tid: string,
+  heapLimitMb: number,
+  maxMilliseconds: number,
+): Promise<Attempt | null> => {
   const order: ImportOrder = { addresses: services.addresses, tid, maxMilliseconds };
   const started = startChild<ImportOrder, Imported>(new URL("./memory-child.ts", import.meta.url), order, {
     env: { NODE_EXTRA_CA_CERTS: services.caPath },
@@ -112,7 +122,7 @@ const firstFactor = async (
 ): Promise<{ factor: number | null; attempt: Attempt | null }> => {
   for (const factor of factors) {
     // A store of its own for each: what a failed attempt has left is no part of the next one.
-    const attempt = await withTenant(size, (tryUnder) => tryUnder(Math.floor(heapLimitMb * factor)));
+    const attempt = await withTenant(size, patience.large, (tryUnder) => tryUnder(Math.floor(heapLimitMb * factor)));
     if (attempt) return { factor, attempt };
   }
   return { factor: null, attempt: null };

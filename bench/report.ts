@@ -1,6 +1,8 @@
 /** Results as tables in `docs/performance.md`, between `<!-- bench:<name> -->` and `<!-- /bench -->`; the words around them are ours. */
+import type { ChosenResult } from "./chosen.ts";
 import type { CryptoResult } from "./crypto.ts";
-import type { DeltaResult, RoundCost } from "./delta.ts";
+import type { DeltaResult, RoundCost, Rounds } from "./delta.ts";
+import type { FairnessCase, FairnessResult } from "./fairness.ts";
 import type { ImportResult, Turn } from "./import.ts";
 import type { Attempt, MemoryResult } from "./memory.ts";
 
@@ -13,15 +15,19 @@ export interface Kept<R> {
 export interface KeptResults {
   import?: Kept<ImportResult>;
   delta?: Kept<DeltaResult>;
+  chosen?: Kept<ChosenResult>;
   memory?: Kept<MemoryResult>;
+  fairness?: Kept<FairnessResult>;
   crypto?: Kept<CryptoResult>;
 }
 
 export const withTables = (document: string, results: KeptResults): string => {
   const texts: Record<string, string | null> = {
     import: results.import ? stamped(results.import, importTables(results.import.result)) : null,
-    delta: results.delta ? stamped(results.delta, deltaTable(results.delta.result)) : null,
+    delta: results.delta ? stamped(results.delta, roundsTable(results.delta.result.sizes)) : null,
+    chosen: results.chosen ? stamped(results.chosen, chosenTables(results.chosen.result)) : null,
     memory: results.memory ? stamped(results.memory, memoryTable(results.memory.result)) : null,
+    fairness: results.fairness ? stamped(results.fairness, fairnessTables(results.fairness.result)) : null,
     crypto: results.crypto ? stamped(results.crypto, cryptoTable(results.crypto.result)) : null,
   };
   return document.replace(
@@ -44,16 +50,8 @@ const fine = (value: number | null): string => (value === null ? "-" : value.toF
 const seconds = (milliseconds: number): string => (milliseconds / 1000).toFixed(1);
 const percent = (part: number, all: number): string => `${Math.round((100 * part) / all)} %`;
 
-const importTables = ({
-  people,
-  groups,
-  memberships,
-  graphRequests,
-  crypto,
-  costs,
-  turns,
-  median,
-}: ImportResult): string => {
+const importTables = (result: ImportResult): string => {
+  const { graphRequests, crypto, costs, turns, median } = result;
   const { floor, import: all, waited } = median;
   const parts: [string, Turn["import"]][] = [
     ["the same pages, fetched and parsed", floor.pages],
@@ -63,7 +61,7 @@ const importTables = ({
   const bottom = floor.pages.wall + floor.batches.wall + floor.crypto.wall;
   const ratios = (of: keyof Turn["ratio"]): string => turns.map(({ ratio }) => fine(ratio[of])).join(", ");
   return [
-    `${whole(people)} people, ${whole(groups)} groups, ${whole(memberships)} memberships, ${whole(graphRequests)} Graph requests. ` +
+    `${whole(result.people)} people, ${whole(result.groups)} groups, ${whole(result.memberships)} memberships, ${whole(graphRequests)} Graph requests. ` +
       "The turn in the middle:",
     table(
       ["", "seconds", "of the import", "seconds of processor, app", "and services"],
@@ -105,8 +103,8 @@ const importTables = ({
   ].join("\n\n");
 };
 
-const deltaTable = ({ sizes }: DeltaResult): string => {
-  const row = (name: string, of: (size: DeltaResult["sizes"][number]) => RoundCost): string[][] =>
+const roundsTable = (sizes: readonly ({ users: number } & Rounds)[]): string => {
+  const rows = (name: string, of: (rounds: Rounds) => RoundCost): string[][] =>
     sizes.map((size) => {
       const { graphRequests, storeOperations, written, writtenPeople, time } = of(size);
       return [
@@ -123,11 +121,82 @@ const deltaTable = ({ sizes }: DeltaResult): string => {
   return table(
     ["round", "users", "Graph requests", "store operations", "documents written", "of people", "ms", "ms of processor"],
     [
-      ...row("nothing changed", ({ quiet }) => quiet),
-      ...row(`${sizes[0]?.changedPeople ?? 0} people changed`, ({ changed }) => changed),
-      ...row("full read, nothing changed", ({ full }) => full),
+      ...rows("nothing changed", ({ quiet }) => quiet),
+      ...rows(`${sizes[0]?.changedPeople ?? 0} people changed`, ({ changed }) => changed),
+      ...rows("full read, nothing changed", ({ full }) => full),
     ],
   );
+};
+
+const chosenTables = ({ sizes }: ChosenResult): string => {
+  const row = (name: string, of: (size: ChosenResult["sizes"][number]) => string): string[] => [name, ...sizes.map(of)];
+  const imported = table(
+    ["import", ...sizes.map(({ users }) => `${whole(users)} users`)],
+    [
+      row("selected groups, others nested in them", ({ selected }) => whole(selected)),
+      row("groups that stand for one of the product", ({ mapped }) => whole(mapped)),
+      row("people", ({ people }) => whole(people)),
+      row("groups", ({ groups }) => whole(groups)),
+      row("memberships", ({ memberships }) => whole(memberships)),
+      row("documents for each person, log and head included (goal 1.1)", ({ costs }) =>
+        costs.documentsPerPerson.toFixed(3),
+      ),
+      row("documents for each membership (goal 0.2)", ({ costs }) => costs.documentsPerMembership.toFixed(3)),
+    ],
+  );
+  return `${imported}\n\n${roundsTable(sizes)}`;
+};
+
+const fairnessTables = (result: FairnessResult): string => {
+  const { connections, workers, assumed, timer, hinted, started, quiet, throttled, long } = result;
+  const row = (name: string, { others, delayedSeconds, storeOperations, hints, special }: FairnessCase): string[] => [
+    name,
+    fine(others.median),
+    fine(others.last),
+    fine(delayedSeconds),
+    special ? fine(special.seconds) : "-",
+    special ? whole(special.hints) : "-",
+    special ? whole(special.graphRequests) : "-",
+    whole(hints),
+    whole(storeOperations),
+  ];
+  return [
+    `${whole(connections)} connections; one instance that takes ${workers.batchSize} messages at a time, and more when at most ` +
+      `${workers.newBatchThreshold} are under way; a message is assumed to last ${assumed.hint} ms, and ${assumed.graphRequest} ms for each Graph request.`,
+    table(
+      ["timer", "store operations", "hints"],
+      [
+        ["nothing due", whole(timer.idle.storeOperations), whole(timer.idle.hints)],
+        ["all due", whole(timer.due.storeOperations), whole(timer.due.hints)],
+      ],
+    ),
+    table(
+      ["seconds after the timer", "first", "median", "last", "most in one second"],
+      [
+        ["hints become visible", fine(hinted.first), fine(hinted.median), fine(hinted.last), whole(hinted.most)],
+        ["rounds begin", fine(started.first), fine(started.median), fine(started.last), whole(started.most)],
+      ],
+    ),
+    `The next round of each, ${result.intervalMinutes} minutes later at most, is spread over ${whole(result.nextSpreadMinutes)} minutes.`,
+    table(
+      [
+        "",
+        "others done, median s",
+        "last s",
+        "largest delay by it, s",
+        "itself done, s",
+        "its hints",
+        "its Graph requests",
+        "hints in all",
+        "store operations in all",
+      ],
+      [
+        row("nobody is special", quiet),
+        row(`one tenant is throttled for ${throttled.pauseSeconds} s`, throttled),
+        row(`one round keeps its worker for ${long.longSeconds} s`, long),
+      ],
+    ),
+  ].join("\n\n");
 };
 
 const megabytes = (bytes: number): string => `${whole(bytes / 2 ** 20)} MB`;

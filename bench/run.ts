@@ -1,22 +1,33 @@
 /**
  * `npm run bench [-- names]`: measures, keeps the results in `bench/results`, and writes their tables into `docs/performance.md`.
- * Without names everything is measured, which takes about half an hour.
+ * Without names everything is measured, which takes about an hour.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
+import { benchChosen, type ChosenResult } from "./chosen.ts";
 import { benchCrypto, type CryptoResult } from "./crypto.ts";
 import { benchDelta, type DeltaResult } from "./delta.ts";
+import { benchFairness, type FairnessResult } from "./fairness.ts";
 import { benchImport, type ImportResult } from "./import.ts";
 import { benchMemory, type MemoryResult } from "./memory.ts";
 import { type Kept, withTables } from "./report.ts";
 
-const benchmarks = { import: benchImport, delta: benchDelta, memory: benchMemory, crypto: benchCrypto };
+const benchmarks = {
+  import: benchImport,
+  delta: benchDelta,
+  chosen: benchChosen,
+  memory: benchMemory,
+  fairness: benchFairness,
+  crypto: benchCrypto,
+};
 
 export interface Results {
   import: ImportResult;
   delta: DeltaResult;
+  chosen: ChosenResult;
   memory: MemoryResult;
+  fairness: FairnessResult;
   crypto: CryptoResult;
 }
 

@@ -1,7 +1,10 @@
 /**
  * A simulated tenant of a given size: people by the simulator's generator, groups of our own, so that the number of memberships
- * is what a benchmark says. Graph behaves as documented and no worse (`calm`): the traps have their own tests.
+ * is what a benchmark says. All groups but the first few are nested, four in each, several deep. Graph behaves as documented and
+ * no worse (`calm`): the traps have their own tests.
  */
+import type { Settings } from "../src/core/connections/settings.ts";
+import { everybody } from "../src/local/demo/everybody.ts";
 import { type App, barePages } from "./app.ts";
 import type { Services } from "./services.ts";
 
@@ -27,6 +30,8 @@ export interface BenchTenant {
   /** Object ids. */
   people: string[];
   memberships: number;
+  /** Object ids of the groups that are in no other one; the first is the largest. */
+  outermost: string[];
 }
 
 type Member = [id: string, type: "user"];
@@ -63,7 +68,39 @@ export const createTenant = async (services: Services, app: App, size: TenantSiz
       }));
       await command("mutate", { tid, mutations });
     }
-  return { tid, people, memberships: groups.reduce((sum, { members }) => sum + members.length, 0) };
+  const outermost = Math.min(mostOutermost, Math.ceil(groups.length / 2));
+  const mutations = groups.slice(outermost).map(({ id }, index) => ({
+    op: "add-member" as const,
+    groupId: groupId(Math.floor(index / groupsInOne)),
+    memberId: id,
+    memberType: "group" as const,
+  }));
+  await command("mutate", { tid, mutations });
+  return {
+    tid,
+    people,
+    memberships: groups.reduce((sum, { members }) => sum + members.length, 0),
+    outermost: groups.slice(0, outermost).map(({ id }) => id),
+  };
+};
+
+const mostOutermost = 10;
+const groupsInOne = 4;
+
+/** Half of the outermost groups with all that is nested in them; three groups stand for two of the product. */
+export const chosenGroups = ({ outermost }: Pick<BenchTenant, "outermost">): Settings => {
+  const groups = outermost.slice(0, Math.ceil(outermost.length / 2));
+  const [first, ...others] = outermost.toReversed();
+  const mapping = [first, others[0], groups[0]].flatMap((group, index) =>
+    group === undefined ? [] : [{ group, productGroup: index === 0 ? "partners" : "staff" }],
+  );
+  const unique = [...new Map(mapping.map((entry) => [entry.group, entry])).values()];
+  return {
+    ...everybody,
+    automatic: false,
+    people: { ...everybody.people, from: "groups", groups, membership: "nested" },
+    groups: { ...everybody.groups, mapping: unique },
+  };
 };
 
 const groupId = (index: number): string => `0000000b-0000-4000-8000-${index.toString(16).padStart(12, "0")}`;

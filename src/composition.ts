@@ -13,12 +13,14 @@ import { directoryStore } from "./adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "./adapters/cosmos/handshake-store.ts";
 import { mailJobStore } from "./adapters/cosmos/mail-job-store.ts";
 import { sharedStore } from "./adapters/cosmos/shared-store.ts";
+import { tenantIndex } from "./adapters/cosmos/tenant-index.ts";
 import { webhookStore } from "./adapters/cosmos/webhook-store.ts";
 import { workStore } from "./adapters/cosmos/work-store.ts";
 import { appTokens } from "./adapters/entra/app-tokens.ts";
 import { consentGateway } from "./adapters/entra/consent-gateway.ts";
 import { credentialAlarm } from "./adapters/entra/credential-alarm.ts";
 import { graphResource } from "./adapters/entra/registration.ts";
+import { signInGateway } from "./adapters/entra/sign-in-gateway.ts";
 import { graphClient } from "./adapters/graph/client.ts";
 import { directorySource } from "./adapters/graph/directory-source.ts";
 import { mailRecipients } from "./adapters/graph/mail-recipients.ts";
@@ -29,8 +31,10 @@ import { smtpServer } from "./adapters/mail/smtp.ts";
 import { hintQueue } from "./adapters/storage-queue/hint-queue.ts";
 import { httpsSender } from "./adapters/webhooks/https-sender.ts";
 import { type Config, configFromEnvironment } from "./config.ts";
+import { rateLimiter } from "./core/access/rate-limits.ts";
 import type { Ambient } from "./core/ambient.ts";
 import { makeAccessLog } from "./core/audit/access-log.ts";
+import { writeAnchor } from "./core/audit/anchors.ts";
 import { readBlacklist, replaceBlacklist, uploadBlacklist } from "./core/connections/change-blacklist.ts";
 import { changeSettings, readSettings } from "./core/connections/change-settings.ts";
 import { closeConnection, restoreConnection } from "./core/connections/close.ts";
@@ -39,6 +43,7 @@ import { finishClosing } from "./core/connections/finish-closing.ts";
 import { contextFor } from "./core/connections/open.ts";
 import { changeProductGroups, listProductGroups } from "./core/connections/product-groups.ts";
 import { listConnections, readConnection } from "./core/connections/read.ts";
+import { callerOn, changeSecurity, showSecurity } from "./core/connections/security.ts";
 import { listSettingsVersions, readSettingsVersion, restoreSettings } from "./core/connections/settings-versions.ts";
 import type { Tier } from "./core/connections/tiers.ts";
 import { updateConnection } from "./core/connections/update.ts";
@@ -60,9 +65,22 @@ import { acknowledgeChanges, listConsumers, removeConsumer } from "./core/feed/c
 import { deliveryQueue } from "./core/jobs.ts";
 import { type Delivered, deliverMail } from "./core/mail/deliver.ts";
 import { wakeMails } from "./core/mail/wake.ts";
+import { erasePerson } from "./core/privacy/erase-person.ts";
+import { exportPerson } from "./core/privacy/export-person.ts";
+import { finishErasing, settleErasures } from "./core/privacy/settle.ts";
+import { authorize } from "./core/sso/authorize.ts";
+import { chooseConnection, microsoftCallback } from "./core/sso/callback.ts";
+import { exchangeCode, userInfo } from "./core/sso/exchange.ts";
+import { listing } from "./core/sso/listing.ts";
+import { logout } from "./core/sso/logout.ts";
+import { signingKeys } from "./core/sso/signing-keys.ts";
 import { ids } from "./core/store/documents.ts";
 import type { Hint } from "./core/store/ports.ts";
+import { readAccess } from "./core/views/access-trail.ts";
 import { listAttributes } from "./core/views/attributes-list.ts";
+import { readAudit } from "./core/views/audit.ts";
+import { exportAccess, exportAudit } from "./core/views/audit-export.ts";
+import { verifyAudit, verifyStored } from "./core/views/audit-verify.ts";
 import { readChanges } from "./core/views/changes.ts";
 import { explainPerson } from "./core/views/explain-person.ts";
 import { listGroups, listMembers, readGroup } from "./core/views/groups.ts";
@@ -70,6 +88,7 @@ import { linkProductUser } from "./core/views/link-product-user.ts";
 import { linkProductUsers } from "./core/views/link-product-users.ts";
 import { matchProductUsers } from "./core/views/match-product-users.ts";
 import { listPeople, readPerson } from "./core/views/people.ts";
+import { readPlan } from "./core/views/plan.ts";
 import { resendMail } from "./core/views/resend-mail.ts";
 import { approveRun, cancelRun, listRuns, readRun, requestImpact, requestRun } from "./core/views/runs.ts";
 import { searchGroups } from "./core/views/search-groups.ts";
@@ -84,6 +103,7 @@ import { callerVerifier } from "./functions/edge/caller.ts";
 import { clientIp, type HeaderSource } from "./functions/edge/client-ip.ts";
 import { sealedCursors } from "./functions/edge/cursor.ts";
 import type { Edge } from "./functions/edge/http.ts";
+import { ssoClientVerifier } from "./functions/edge/sso-client.ts";
 
 export type UseCases = ReturnType<typeof compose>;
 
@@ -118,7 +138,9 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const hints = hintQueue(queue);
   const deliveries = hintQueue(queue, deliveryQueue);
 
-  const keys = makeKeys({ ambient, secrets, store });
+  const parts = workStore(cosmos.work);
+  const erasing = { ambient, store, secrets, work: parts };
+  const keys = makeKeys({ ambient, secrets, store, settle: settleErasures(erasing) });
   const access = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
 
   const { authority, registrations } = config.entra;
@@ -177,20 +199,35 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const worker: WorkerNeeds = {
     ...needs,
     ...config.sync,
-    work: workStore(cosmos.work),
+    work: parts,
     contextFor: contextFor(needs),
     selfTest: selfTest(needs),
+    finishErasing: finishErasing(erasing),
     finishClosing: async (doc, head) => {
       const outcome = await close(doc, head);
       if (outcome === "more") await hints.send({ connectionId: doc.connectionId, receivedAt: now() });
     },
   };
 
+  const tenants = tenantIndex(cosmos.shared);
+  const listed = listing({ tenants });
+  const signing = signingKeys({ ambient, secrets, handshakes });
+  const signIns = signInGateway({
+    registration: registrations.signIn,
+    authority,
+    redirectUri: `${config.publicBaseUrl}/sso/callback/entra`,
+    now,
+  });
+  const { ssoClients } = config;
+  const sso = { ...needs, signIns, signing, tenants, ssoClients, issuer: config.publicBaseUrl, now };
+
   const workOnHint = work(worker);
   const wakeDue = wake(needs);
 
   const edge: Edge = {
-    verifyCaller: callerVerifier(config.tokenIssuers, now),
+    verifyCaller: callerVerifier(config.tokenIssuers, now, config.machineClients),
+    callerOn: callerOn(needs),
+    limits: rateLimiter(config.rateLimits, now),
     clientIp: (headers) => clientIp(config.clientIpFrom, headers),
     access,
     cursors: sealedCursors(ambient, keys),
@@ -209,11 +246,13 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     createConnection: createConnection(setUp),
     listConnections: listConnections(needs),
     readConnection: readConnection(needs),
-    updateConnection: told(updateConnection(setUp)),
+    updateConnection: listed(told(updateConnection(setUp)), (view) => view),
     closeConnection: closeConnection(needs),
     restoreConnection: restoreConnection(needs),
-    testConnection: testConnection(needs),
+    testConnection: listed(testConnection(needs), ({ connection }) => connection),
     showPermissions: showPermissions(needs),
+    showSecurity: showSecurity(needs),
+    changeSecurity: told(changeSecurity(needs)),
     readSettings: readSettings(needs),
     changeSettings: told(changeSettings(needs)),
     listSettingsVersions: listSettingsVersions(needs),
@@ -234,16 +273,33 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     continueConnect: continueConnect(consent),
     signInCallback: signInCallback(consent),
     consentCallback: consentCallback(consent),
-    completeConsent: completeConsent(consent),
+    completeConsent: listed(completeConsent(consent), (view) => view),
+
+    sso:
+      ssoClients.length === 0 || !offers("signIn")
+        ? null
+        : {
+            authorize: authorize(sso),
+            callback: microsoftCallback(sso),
+            choose: chooseConnection(sso),
+            verifyClient: ssoClientVerifier(sso),
+            exchange: exchangeCode(sso),
+            userInfo: userInfo(sso),
+            logout: logout(sso),
+            keys: () => signing.published(),
+          },
 
     requestRun: requestRun(needs),
     requestImpact: requestImpact(needs),
     switchPerson: told(switchPerson(needs)),
+    exportPerson: exportPerson(needs),
+    erasePerson: told(erasePerson({ ...needs, ...erasing })),
     approveRun: approveRun(needs),
     cancelRun: cancelRun(needs),
     resendMail: resendMail(needs),
     listRuns: listRuns(needs),
     readRun: readRun(needs),
+    readPlan: readPlan({ ...needs, work: parts }),
     listPeople: listPeople(needs),
     readPerson: readPerson(needs),
     searchPeople: searchPeople(needs),
@@ -261,6 +317,14 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     listConsumers: listConsumers(needs),
     removeConsumer: removeConsumer(needs),
     readSnapshot: readSnapshot(needs),
+    readAudit: readAudit(needs),
+    exportAudit: exportAudit({ ...needs, secrets }),
+    verifyAudit: verifyAudit({ ...needs, secrets }),
+    /** For the command line: without a caller. */
+    verifyStoredLog: verifyStored({ ambient, secrets, store }),
+    readAccess: readAccess(needs),
+    exportAccess: exportAccess(needs),
+    writeAnchor: writeAnchor({ ambient, secrets, store }),
 
     wake: async (): Promise<number> => (await wakeDue()) + ((await mailing?.wake()) ?? 0),
     work: async (hint: Hint): Promise<Worked | Delivered> => {

@@ -7,8 +7,11 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import type { Registration } from "./adapters/entra/registration.ts";
 import { ClaimMap } from "./core/access/claims.ts";
+import { type MachineClient, MachineClients } from "./core/access/machine-clients.ts";
+import { RateLimits } from "./core/access/rate-limits.ts";
 import { type Tier, tiers } from "./core/connections/tiers.ts";
 import { AppError } from "./core/errors.ts";
+import { type SsoClient, ssoClients } from "./core/sso/clients.ts";
 import { type WebhookEndpoint, webhookEndpoints } from "./core/webhooks/endpoints.ts";
 
 export interface Config {
@@ -25,6 +28,11 @@ export interface Config {
   returnOrigins: string[];
   corsOrigins: string[];
   tokenIssuers: TokenIssuer[];
+  /** Programs of the product that may call in their own name. */
+  machineClients: MachineClient[];
+  rateLimits: RateLimits;
+  /** Applications that people sign in to. */
+  ssoClients: SsoClient[];
   clientIpFrom: ClientIpSource;
   /** Null: no mails are sent. */
   mail: { url: string; isLocal: boolean; from: string; productUrl: string } | null;
@@ -61,8 +69,6 @@ const cloudNames = ["global", "us-government", "us-defense", "china"] as const;
 
 /** Names of settings that later parts will read. */
 export const reservedSettings = [
-  "MACHINE_CLIENTS",
-  "SSO_CLIENTS",
   "NOTIFICATION_KEYS",
   "PUBLISHER_APP_IDS",
   "DATA_LOCATION",
@@ -133,7 +139,11 @@ const address = (local: boolean) =>
     .string("is missing")
     .refine((text) => isReachable(URL.parse(text), local), "is not the https address of a public host");
 const origin = (local: boolean) =>
-  address(local).refine((text) => URL.parse(text)?.origin === text, "is not an origin without path");
+  // A star would be compared like any other sign, and match nothing that a browser sends.
+  address(local).refine(
+    (text) => URL.parse(text)?.origin === text && !text.includes("*"),
+    "is not an origin without path",
+  );
 const origins = (local: boolean) =>
   z
     .string("is missing")
@@ -145,9 +155,14 @@ const webhookUrl = (local: boolean) =>
     const url = URL.parse(text);
     return url !== null && url.hash === "" && (url.port === "" || (local && isLoopback(url)));
   }, "is not an address on port 443");
+/** Compared character by character; a fragment would swallow the answer. */
+const redirectUri = (local: boolean) =>
+  address(local).refine((text) => !text.includes("#"), "is an address with a fragment");
 const guid = z.guid("is not a GUID");
 
-const schema = (local: boolean) =>
+const schema = (local: boolean) => settings(local).superRefine(knownIssuers).superRefine(foreignIssuers);
+
+const settings = (local: boolean) =>
   z.object({
     CLOUD: z.enum(cloudNames, "is not one of the known clouds").default("global"),
     ENTRA_AUTHORITY: origin(local).optional(),
@@ -164,6 +179,13 @@ const schema = (local: boolean) =>
     RETURN_ORIGINS: origins(local),
     CORS_ALLOWED_ORIGINS: origins(local).default([]),
     API_TOKEN_ISSUERS: z.string("is missing").transform(json).pipe(issuers(local)),
+    MACHINE_CLIENTS: z.string().transform(json).pipe(MachineClients).default([]),
+    RATE_LIMITS: z.string().transform(json).pipe(RateLimits).default(RateLimits.parse({})),
+    SSO_CLIENTS: z
+      .string()
+      .transform(json)
+      .pipe(ssoClients(redirectUri(local)))
+      .default([]),
     WEBHOOK_ENDPOINTS: z
       .string()
       .transform(json)
@@ -190,6 +212,28 @@ const schema = (local: boolean) =>
       .pipe(z.int().min(1, "is too short").max(600, "is too long"))
       .default(120),
   });
+
+/** A program of an issuer that nobody is accepted from would never be met. */
+const knownIssuers = (
+  { MACHINE_CLIENTS: clients, API_TOKEN_ISSUERS: known }: z.output<ReturnType<typeof settings>>,
+  context: z.RefinementCtx,
+): void => {
+  for (const [index, client] of clients.entries())
+    if (!known.some(({ issuer }) => issuer === client.issuer))
+      context.addIssue({
+        code: "custom",
+        path: ["MACHINE_CLIENTS", index, "issuer"],
+        message: "is none of API_TOKEN_ISSUERS",
+      });
+};
+/** What people sign in to with us gives nobody the rights of a caller: our own tokens are for the applications. */
+const foreignIssuers = (
+  { PUBLIC_BASE_URL: own, API_TOKEN_ISSUERS: known }: z.output<ReturnType<typeof settings>>,
+  context: z.RefinementCtx,
+): void => {
+  if (known.some(({ issuer, jwksUri }) => [issuer, jwksUri].some((text) => URL.parse(text)?.origin === own)))
+    context.addIssue({ code: "custom", path: ["API_TOKEN_ISSUERS"], message: "names this installation itself" });
+};
 type Parsed = z.output<ReturnType<typeof schema>>;
 
 const registrationFields = {
@@ -245,6 +289,8 @@ function* crossFaults(env: Readonly<Record<string, string>>, local: boolean): Ge
 
   yield* cloudFaults(env, isLocalUrl);
   for (const tier of tiers) yield* registrationFaults(env, prefixOf(tier), local);
+  if (env.SSO_CLIENTS !== undefined && env.ENTRA_SIGNIN_CLIENT_ID === undefined)
+    yield "ENTRA_SIGNIN_CLIENT_ID is missing beside SSO_CLIENTS";
   if (env.COSMOS_KEY !== undefined && !isLocalUrl("COSMOS_ENDPOINT")) yield "COSMOS_KEY is for local services only";
   if (env.CLIENT_IP_FROM === "front-door" && env.FRONT_DOOR_ID === undefined) yield "FRONT_DOOR_ID is missing";
   yield* storageFaults(env, local, isLocalUrl);
@@ -325,7 +371,10 @@ const nested = (parsed: Parsed, env: Readonly<Record<string, string>>, local: bo
     returnOrigins: parsed.RETURN_ORIGINS,
     corsOrigins: parsed.CORS_ALLOWED_ORIGINS,
     tokenIssuers: parsed.API_TOKEN_ISSUERS,
+    machineClients: parsed.MACHINE_CLIENTS,
+    rateLimits: parsed.RATE_LIMITS,
     mail: mailIn(parsed),
+    ssoClients: parsed.SSO_CLIENTS,
     clientIpFrom: clientIpSource(parsed.CLIENT_IP_FROM, parsed.FRONT_DOOR_ID ?? ""),
     // A slice is longer than a lease, which its checkpoints renew, and ends well before the host's time limit.
     sync: { leaseMilliseconds: lease, sliceMilliseconds: Math.min(2 * lease, 240_000) },

@@ -2,8 +2,10 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { benchChosen } from "../bench/chosen.ts";
 import { benchCrypto } from "../bench/crypto.ts";
 import { benchDelta } from "../bench/delta.ts";
+import { benchFairness } from "../bench/fairness.ts";
 import { benchImport } from "../bench/import.ts";
 import { benchMemory } from "../bench/memory.ts";
 import { type Kept, withTables } from "../bench/report.ts";
@@ -41,6 +43,44 @@ test("delta: a quiet round asks Graph twice and the store three times, and only 
     expect(full.writtenPeople).toBe(0);
   }
   expect(withTables(document, { delta: kept(result) })).toContain("| nothing changed | 400 | 2 | 3 | 1 | 0 |");
+});
+
+test("people from selected groups cost no more: neither documents, nor a round in which no group was told of", async () => {
+  const result = await benchChosen([150, 400]);
+  for (const { users, selected, mapped, people, groups, costs, quiet, changed, changedPeople, full } of result.sizes) {
+    expect([selected, mapped]).toEqual([users === 150 ? 2 : 5, 3]);
+    expect(people).toBeGreaterThan(users / 10);
+    expect(people).toBeLessThan(users * 0.9);
+    expect(groups).toBeGreaterThan(selected);
+    expect(costs.documentsPerPerson).toBeLessThanOrEqual(1.1);
+    expect(quiet).toMatchObject({ graphRequests: 2, storeOperations: 3, written: 1, writtenPeople: 0 });
+    expect(changed.writtenPeople).toBeGreaterThan(0);
+    expect(changed.writtenPeople).toBeLessThan(changedPeople);
+    expect(full.writtenPeople).toBe(0);
+  }
+  expect(withTables(document, { chosen: kept(result) })).toContain("| nothing changed | 400 | 2 | 3 | 1 | 0 |");
+});
+
+test("fairness: a throttled tenant delays nobody, and the timer asks as much for one as for many", async () => {
+  const result = await benchFairness(24, { batchSize: 2, newBatchThreshold: 0 });
+  const { timer, hinted, started, quiet, throttled, long } = result;
+  expect(timer).toEqual({
+    idle: { storeOperations: timer.due.storeOperations, hints: 0 },
+    due: { storeOperations: 2, hints: 24 },
+  });
+  // Spread over half a minute.
+  expect([hinted.first, hinted.last, hinted.most]).toEqual([0, 28, 1]);
+  expect(started.last).toBeGreaterThan(20);
+  expect(quiet).toMatchObject({ delayedSeconds: 0, hints: 24, storeOperations: 24 * 3 + timer.due.storeOperations });
+  // Each pause costs one request, and at most its own hint, the timer's, and one that met the lease.
+  expect(throttled).toMatchObject({ delayedSeconds: 0, special: { graphRequests: 5 } });
+  expect(throttled.special?.hints).toBeLessThanOrEqual(10);
+  expect(throttled.special?.seconds).toBeGreaterThan(throttled.pauseSeconds);
+  // Two at a time, and the next two when both are done: whoever comes behind a long round waits for it.
+  expect(long.delayedSeconds).toBeGreaterThan(100);
+  const freed = await benchFairness(24, { batchSize: 1, newBatchThreshold: 1 });
+  expect(freed.long.delayedSeconds).toBeLessThan(2);
+  expect(withTables(document, { fairness: kept(result) })).toContain("one tenant is throttled for 360 s");
 });
 
 test("memory: imports in processes of their own, and tells when the heap was too small", async () => {

@@ -268,6 +268,115 @@ describe("endpoints of webhooks", () => {
   });
 });
 
+describe("programs that may call", () => {
+  const good = { issuer: issuer.issuer, clientId: "crm", permissions: ["directory:read"] };
+  const faults = (...clients: unknown[]) => faultsOf({ ...strict, MACHINE_CLIENTS: JSON.stringify(clients) });
+
+  test("are none, or a list", () => {
+    expect(loadConfig(strict).machineClients).toEqual([]);
+    const { machineClients } = loadConfig({ ...strict, MACHINE_CLIENTS: JSON.stringify([good]) });
+    expect(machineClients).toEqual([good]);
+  });
+
+  test("are of an issuer whose tokens are taken", () => {
+    expect(faults(good)).toBe("");
+    const text = faults(good, { ...good, issuer: `${issuer.issuer}/` });
+    expect(text).toBe("MACHINE_CLIENTS.1.issuer is none of API_TOKEN_ISSUERS");
+    expect(faults({ ...good, permissions: ["workspace:act-as"] })).toContain("MACHINE_CLIENTS.0.permissions.0");
+    expect(faultsOf({ ...strict, MACHINE_CLIENTS: "crm" })).toContain("MACHINE_CLIENTS is not JSON");
+  });
+});
+
+describe("limits of the rate", () => {
+  const faults = (limits: unknown) => faultsOf({ ...strict, RATE_LIMITS: JSON.stringify(limits) });
+
+  test("have defaults, of which some may be set", () => {
+    const usual = { read: 3000, write: 600, live: 120, wait: 120, address: 600 };
+    expect(loadConfig(strict).rateLimits).toEqual(usual);
+    expect(loadConfig({ ...strict, RATE_LIMITS: '{"live": 10}' }).rateLimits).toEqual({ ...usual, live: 10 });
+  });
+
+  test.each<[string, unknown]>([
+    ["RATE_LIMITS.read", { read: 0 }],
+    ["RATE_LIMITS.read", { read: -5 }],
+    ["RATE_LIMITS.read", { read: 1.5 }],
+    ["RATE_LIMITS.read", { read: null }],
+    ["RATE_LIMITS.read", { read: "3000" }],
+    ["RATE_LIMITS.read", { read: 1e9 }],
+    ["RATE_LIMITS", { reads: 10 }],
+    ["RATE_LIMITS", []],
+  ])("cannot be switched off by mistake: %s (%j)", (where, limits) => {
+    expect(faults(limits)).toContain(where);
+  });
+});
+
+describe("applications that people sign in to", () => {
+  const tier = {
+    ENTRA_SIGNIN_CLIENT_ID: "11111111-2222-4333-8444-777777777777",
+    ENTRA_SIGNIN_FEDERATED_CLIENT_ID: "11111111-2222-4333-8444-666666666666",
+  };
+  const hash = "a".repeat(64);
+  const portal = { clientId: "portal", redirectUris: ["https://app.product.example/in"], secretHash: hash };
+  const faults = (...list: object[]): string => faultsOf({ ...strict, ...tier, SSO_CLIENTS: JSON.stringify(list) });
+
+  test("have exact addresses and one kind of proof", () => {
+    const keyed = {
+      ...portal,
+      clientId: "keyed",
+      secretHash: undefined,
+      jwks: { keys: [{ kty: "EC", x: "x", y: "y" }] },
+    };
+    const config = loadConfig({ ...strict, ...tier, SSO_CLIENTS: JSON.stringify([portal, keyed]) });
+    expect(config.ssoClients).toMatchObject([{ clientId: "portal", secretHash: [hash] }, { clientId: "keyed" }]);
+    expect(loadConfig(strict).ssoClients).toEqual([]);
+  });
+
+  test.each<[string, object]>([
+    ["no address", { redirectUris: [] }],
+    ["an address in clear", { redirectUris: ["http://app.product.example/in"] }],
+    ["an address on this machine", { redirectUris: ["https://localhost/in"] }],
+    ["an address with a fragment", { redirectUris: ["https://app.product.example/in#x"] }],
+    ["a secret instead of its hash", { secretHash: "a secret" }],
+    ["no proof", { secretHash: undefined }],
+    ["two kinds of proof", { jwks: { keys: [{ kty: "EC" }] } }],
+    ["a private key", { secretHash: undefined, jwks: { keys: [{ kty: "EC", d: "d" }] } }],
+    ["a shared key", { secretHash: undefined, jwks: { keys: [{ kty: "oct", k: "k" }] } }],
+    ["an unknown field", { public: true }],
+  ])("are refused with %s", (_, change) => {
+    expect(faults({ ...portal, ...change })).toContain("SSO_CLIENTS");
+  });
+
+  test("are named once, and take the tier of sign-in", () => {
+    expect(faults(portal, portal)).toContain("names a client twice");
+    expect(faultsOf({ ...strict, SSO_CLIENTS: JSON.stringify([portal]) })).toContain(
+      "ENTRA_SIGNIN_CLIENT_ID is missing",
+    );
+  });
+
+  test("get tokens that the API never takes, whatever its settings say", () => {
+    const own = { ...issuer, issuer: strict.PUBLIC_BASE_URL };
+    const keys = { ...issuer, jwksUri: `${strict.PUBLIC_BASE_URL}/sso/jwks.json` };
+    for (const named of [own, keys])
+      expect(faultsOf({ ...strict, API_TOKEN_ISSUERS: JSON.stringify([named]) })).toContain(
+        "names this installation itself",
+      );
+  });
+});
+
+test.each([
+  "*",
+  "null",
+  "https://*.product.example",
+  "https://app.product.example/",
+  "http://app.product.example",
+  "app",
+])("an origin is exact: %s is none", (origin) => {
+  for (const name of ["CORS_ALLOWED_ORIGINS", "RETURN_ORIGINS"]) {
+    expect(faultsOf({ ...strict, [name]: origin })).toContain(name);
+    expect(faultsOf({ ...strict, [name]: `https://a.product.example,${origin}` })).toContain(`${name}.1`);
+  }
+});
+
 test("the timer's schedule is a setting with a default, which the host itself does not know", () => {
   expect(wakeSchedule({})).toBe("0 * * * * *");
   expect(wakeSchedule({ WAKE_SCHEDULE: "*/2 * * * * *" })).toBe("%WAKE_SCHEDULE%");

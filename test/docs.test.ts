@@ -56,7 +56,7 @@ test("every file that a document names exists", () => {
 
 test("every npm script that a document names exists", () => {
   const named = documents.flatMap((document) =>
-    [...read(document).matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name),
+    [...read(document).matchAll(/npm run ([\w:-]+)/g)].map(([, name = ""]) => name),
   );
   expect(named.length).toBeGreaterThan(0);
   expect(named.filter((name) => !Object.hasOwn(manifest.scripts, name))).toEqual([]);

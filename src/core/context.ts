@@ -37,4 +37,15 @@ export interface Caller {
   /** Client address as `CLIENT_IP_FROM` says, or `unknown`. */
   ip: string;
   correlationId: string;
+  /** The product's roles, as the token names them; absent: none. */
+  roles?: ReadonlySet<string>;
+  /** A program that the installation lists, and no person. */
+  machine?: true;
+  /** Whom the program names as the person it works for. Nobody has checked it. */
+  asserted?: Asserted;
+}
+
+export interface Asserted {
+  subject?: string;
+  ip?: string;
 }

@@ -42,6 +42,11 @@ export const problems = {
   "token-missing": { kind: "unauthenticated", title: "An access token is required." },
   "token-invalid": { kind: "unauthenticated", title: "The access token was not accepted." },
   "permission-missing": { kind: "forbidden", title: "The caller lacks a permission for this." },
+  "person-required": {
+    kind: "forbidden",
+    title: "This takes a person: a program may not do it, whomever it acts for.",
+    advice: "Send the access token of the person who decides.",
+  },
   "connection-not-found": { kind: "not-found", title: "There is no such data connection." },
   "person-not-found": { kind: "not-found", title: "There is no such person." },
   "group-not-found": { kind: "not-found", title: "There is no such group." },
@@ -56,6 +61,11 @@ export const problems = {
   "webhook-not-found": { kind: "not-found", title: "There is no such webhook endpoint." },
   "route-not-found": { kind: "not-found", title: "There is nothing at this address." },
   "method-not-allowed": { kind: "method-not-allowed", title: "This address does not answer to that method." },
+  "editor-locked-out": {
+    kind: "conflict",
+    title: "Whoever changes the rights on a connection must keep the right to change them.",
+    advice: "Grant integration:secure to yourself or to a role of yours.",
+  },
   "name-taken": { kind: "conflict", title: "Another data connection of this workspace has that name." },
   "state-conflict": { kind: "conflict", title: "The connection is not in a state that allows this." },
   "setup-incomplete": {
@@ -68,6 +78,11 @@ export const problems = {
     kind: "conflict",
     title: "No plan with this hash is waiting for approval.",
     advice: "Read the run again.",
+  },
+  "plan-not-ready": {
+    kind: "conflict",
+    title: "The plan of this run is not made yet.",
+    advice: "Wait until the run has ended or waits for approval.",
   },
   "product-user-taken": {
     kind: "conflict",
@@ -95,7 +110,16 @@ export const problems = {
     title: "The change log no longer reaches back that far.",
     advice: "Read a snapshot and continue from its sequence.",
   },
+  "plan-gone": {
+    kind: "gone",
+    title: "This run has no plan to show, or no longer.",
+    advice: "What it has changed is in the change log under the id of the run; a dry run makes a new plan.",
+  },
   "body-too-large": { kind: "too-large", title: "The request body is too large." },
+  "too-many-erasures": {
+    kind: "throttled",
+    title: "As many people were erased in the last days as can be kept apart from the backups.",
+  },
   "rate-limited": { kind: "throttled", title: "Too many requests." },
   "tier-not-offered": { kind: "invalid-input", title: "This installation does not offer that access." },
   "mail-not-offered": { kind: "invalid-input", title: "This installation sends no mails." },
@@ -137,6 +161,30 @@ export const problems = {
     advice: "Approve all permissions on Microsoft's page.",
   },
   "consent-sign-in-failed": { kind: "not-consented", title: "The sign-in could not be verified." },
+  "sign-in-request-invalid": {
+    kind: "invalid-input",
+    title: "The application or its return address is not registered.",
+    advice: "Tell whoever runs the application that sent you here.",
+  },
+  "sign-in-attempt-unusable": {
+    kind: "gone",
+    title: "This sign-in has ended or was already used.",
+    advice: "Sign in again from the application.",
+  },
+  "sign-in-not-offered": { kind: "forbidden", title: "Nobody can sign in here." },
+  "sign-in-failed": { kind: "forbidden", title: "Microsoft did not confirm who signed in." },
+  "sign-in-too-old": { kind: "forbidden", title: "The sign-in is older than the application accepts." },
+  "sign-in-not-synchronised": {
+    kind: "forbidden",
+    title: "The account is not synchronised.",
+    advice: "Ask the administrator of the application to have it synchronised.",
+  },
+  "sign-in-not-in-scope": {
+    kind: "forbidden",
+    title: "The settings do not admit the account.",
+    advice: "Ask the administrator of the application.",
+  },
+  "sign-in-account-disabled": { kind: "forbidden", title: "The account is disabled in Microsoft 365." },
   "consent-revoked": {
     kind: "not-consented",
     title: "Microsoft no longer knows this application in the organisation.",

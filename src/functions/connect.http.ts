@@ -1,19 +1,20 @@
 /** The pages of the consent flow: ours, and the two places where Microsoft sends the browser back. */
-import {
-  app,
-  type Cookie,
-  type HttpHandler,
-  type HttpMethod,
-  type HttpRequest,
-  type HttpResponseInit,
-  type InvocationContext,
+import type {
+  Cookie,
+  HttpHandler,
+  HttpMethod,
+  HttpRequest,
+  HttpResponseInit,
+  InvocationContext,
 } from "@azure/functions";
 import type { ConnectPage } from "../core/consent/connect.ts";
 import type { PermissionText } from "../core/consent/permissions.ts";
 import type { Visitor } from "../core/consent/sign-in.ts";
 import { AppError, type ErrorKind, problems } from "../core/errors.ts";
 import { cookieOf, type Html, html, page, seeOther, wrongVerb } from "./edge/page.ts";
+import { type LimitedCases, perAddress } from "./edge/per-address.ts";
 import { asAppError, logProblem } from "./edge/problem.ts";
+import type { HttpFunction } from "./register.ts";
 
 export interface ConnectCases {
   showConnect(ticket: string, cookie: string | undefined): Promise<ConnectPage>;
@@ -98,17 +99,12 @@ export const signInCallback = (cases: () => Pick<ConnectCases, "clientIp" | "sig
 export const consentCallback = (cases: () => Pick<ConnectCases, "clientIp" | "consentCallback">): HttpHandler =>
   callback(cases, () => cases().consentCallback);
 
-/** The host answers 404 to a verb that is not registered; all are, so that the answer can be 405. */
-const everyVerb: HttpMethod[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
-const register = (name: string, route: string, handler: HttpHandler): void =>
-  app.http(name, { route, methods: everyVerb, authLevel: "anonymous", handler });
-
-export const registerConnect = (cases: () => ConnectCases): void => {
-  register("connect-callback-consent", "connect/callback/consent", consentCallback(cases));
-  register("connect-callback-sign-in", "connect/callback/sign-in", signInCallback(cases));
-  register("connect-page", "connect/{ticket}", connectPage(cases));
-};
+export const connectFunctions = (cases: () => ConnectCases & LimitedCases): HttpFunction[] =>
+  [
+    { name: "connect-callback-consent", route: "connect/callback/consent", handler: consentCallback(cases) },
+    { name: "connect-callback-sign-in", route: "connect/callback/sign-in", handler: signInCallback(cases) },
+    { name: "connect-page", route: "connect/{ticket}", handler: connectPage(cases) },
+  ].map((each) => ({ ...each, handler: perAddress(cases, each.handler) }));
 
 const requestBody = (shown: ConnectPage): Html => html`
 <p>Somebody asks you to connect your organisation's Microsoft 365. Go on only if you expect this and know who asks.</p>

@@ -1,5 +1,7 @@
 /** The handler of every route; a route without one does not compile. */
+
 import { attributes } from "./attributes.http.ts";
+import { access, audit } from "./audit.http.ts";
 import { changes } from "./changes.http.ts";
 import { connections } from "./connections.http.ts";
 import { consent } from "./consent.http.ts";
@@ -11,13 +13,16 @@ import { productGroups } from "./product-groups.http.ts";
 import { productUsers } from "./product-users.http.ts";
 import type { Handlers } from "./register.ts";
 import { runs } from "./runs.http.ts";
+import { security } from "./security.http.ts";
 import { settings } from "./settings.http.ts";
 import { snapshot } from "./snapshot.http.ts";
 import { webhooks } from "./webhooks.http.ts";
 import { wizard } from "./wizard.http.ts";
 
 export const handlers: Handlers = {
+  ...access,
   ...attributes,
+  ...audit,
   ...changes,
   ...connections,
   ...consent,
@@ -28,6 +33,7 @@ export const handlers: Handlers = {
   ...productGroups,
   ...productUsers,
   ...runs,
+  ...security,
   ...settings,
   ...snapshot,
   ...webhooks,

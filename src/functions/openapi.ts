@@ -22,7 +22,7 @@ export const openApi = (publicBaseUrl: string): Json => {
     paths,
     webhooks: { changes: { post: webhook } },
     components: {
-      securitySchemes: { accessToken: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+      securitySchemes: { accessToken: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: callers } },
       responses: {
         Problem: {
           description: "What went wrong, by a stable code.",
@@ -35,11 +35,15 @@ export const openApi = (publicBaseUrl: string): Json => {
   };
 };
 
+const callers =
+  "Of one of your issuers. A program that is listed names the workspace in X-Workspace-Id, and may name whom it works for in X-Actor-Id and X-Actor-IP, which is recorded as asserted.";
+
 const operation = (name: string, route: Route): Json => ({
   operationId: name,
   tags: [name.split(".")[0]],
   summary: route.summary,
   ...(route.permission === null ? { security: [] } : { "x-permission": route.permission }),
+  ...(route.person ? { "x-person-required": true } : {}),
   parameters: [...queryParameters(route), ...ifMatchParameter(route)],
   ...(route.body
     ? { requestBody: { required: true, content: { [mediaType(route)]: { schema: schemaOf(route.body, "input") } } } }
@@ -47,11 +51,17 @@ const operation = (name: string, route: Route): Json => ({
   responses: {
     [String(route.status)]: {
       description: route.summary,
-      content: { "application/json": { schema: schemaOf(route.answer, "output") } },
+      ...(route.file ? { headers: { Link: { description: "The next part.", schema: { type: "string" } } } } : {}),
+      content: contentOf(route),
     },
     default: { $ref: "#/components/responses/Problem" },
   },
 });
+
+const contentOf = ({ file, answer }: Route): Json =>
+  file
+    ? Object.fromEntries(file.map((type) => [type, { schema: { type: "string" } }]))
+    : { "application/json": { schema: schemaOf(answer, "output") } };
 
 const mediaType = ({ format }: Route): string => (format === "csv" ? "text/csv" : "application/json");
 

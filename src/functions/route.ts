@@ -1,5 +1,6 @@
 /** The form of a row in the table of routes, and the types that follow from a row. */
 import type { z } from "zod";
+import type { CostClass } from "../core/access/rate-limits.ts";
 import type { Caller, Permission } from "../core/context.ts";
 import type { PageRequest } from "../core/views/readable.ts";
 
@@ -10,6 +11,10 @@ export interface Route {
   summary: string;
   /** Null: anybody may ask. */
   permission: Permission | null;
+  /** A program may not do it, whomever it acts for. */
+  person?: true;
+  /** Which of the caller's buckets it takes from. Absent: `read` for GET, else `write`. */
+  cost?: CostClass;
   /** Answers with personal data: recorded in the access log before it is answered. */
   personal: boolean;
   /** The access log names who is in the answer, by id: the same request may find others tomorrow. */
@@ -22,6 +27,8 @@ export interface Route {
   maxBodyBytes?: number;
   /** Answers `{items, next}`; `next` is given out sealed and comes back as `cursor`. */
   paged?: boolean;
+  /** Answers a part of a file, as text of the media types given here; where the next part is, is in the header `Link`. */
+  file?: readonly string[];
   /** Whether the caller must (or may) send the ETag he has read. */
   ifMatch?: "required" | "optional";
   status: 200 | 201 | 202;

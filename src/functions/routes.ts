@@ -7,6 +7,7 @@ import { BlacklistAnswer, ReplaceBlacklist, UploadMode } from "../core/connectio
 import { CloseConnection } from "../core/connections/close.ts";
 import { CreateConnection } from "../core/connections/create.ts";
 import { ChangeProductGroups, ProductGroupsAnswer, ProductGroupView } from "../core/connections/product-groups.ts";
+import { Security, SecurityView } from "../core/connections/security.ts";
 import { Settings } from "../core/connections/settings.ts";
 import { SettingsVersion, SettingsVersionDetails } from "../core/connections/settings-versions.ts";
 import { UpdateConnection } from "../core/connections/update.ts";
@@ -14,7 +15,13 @@ import { CompleteConsent } from "../core/consent/complete.ts";
 import { StartConsent } from "../core/consent/start.ts";
 import { PersonSwitch, SwitchPerson } from "../core/directory/switch-person.ts";
 import { AcknowledgeChanges, ConsumerView } from "../core/feed/consumers.ts";
+import { ErasePerson, ErasureReceipt } from "../core/privacy/erase-person.ts";
+import { ExportPerson, PersonExport } from "../core/privacy/export-person.ts";
+import { AccessPage, accessFilter } from "../core/views/access-trail.ts";
 import { AttributeView } from "../core/views/attributes-list.ts";
+import { AuditPage, auditFilter, timeFilter } from "../core/views/audit.ts";
+import { ExportPart, exportQuery } from "../core/views/audit-export.ts";
+import { Verification } from "../core/views/audit-verify.ts";
 import { ChangesPage } from "../core/views/changes.ts";
 import { ExplainPerson, Explanation } from "../core/views/explain-person.ts";
 import { GroupDetails, GroupView, MemberView } from "../core/views/groups.ts";
@@ -23,6 +30,8 @@ import { LinkOutcome, LinkProductUsers } from "../core/views/link-product-users.
 import { SearchRequest } from "../core/views/live.ts";
 import { Match, MatchProductUsers } from "../core/views/match-product-users.ts";
 import { LinkStateName, PersonDetails, PersonStateName, PersonView } from "../core/views/people.ts";
+import { PlanPage } from "../core/views/plan.ts";
+import { planKinds, planOperations } from "../core/views/plan-items.ts";
 import { ApprovePlan, RequestRun, RunView } from "../core/views/runs.ts";
 import { GroupsFound } from "../core/views/search-groups.ts";
 import { PeopleFound } from "../core/views/search-people.ts";
@@ -53,6 +62,8 @@ const page = { limit, cursor: z.string().min(1).max(2000).optional() };
 const Paged = z.strictObject(page);
 
 const maxListBodyBytes = 1_048_576;
+
+const exportMediaTypes = ["text/csv", "application/jsonl"] as const;
 
 const all = "api/v1/connections";
 const one = "api/v1/connections/{connection}";
@@ -105,6 +116,7 @@ export const routes = {
     path: one,
     summary: "Stops a data connection and deletes it after seven days. The body repeats its name.",
     permission: "integration:setup",
+    person: true,
     personal: false,
     body: CloseConnection,
     status: 202,
@@ -125,6 +137,7 @@ export const routes = {
     path: `${one}/test`,
     summary: "Tries a token, its permissions, the organisation and a first page of each feed, now.",
     permission: "integration:setup",
+    cost: "live",
     personal: false,
     status: 200,
     answer: TestAnswer,
@@ -134,15 +147,38 @@ export const routes = {
     path: `${one}/permissions`,
     summary: "What each tier asks for, what was approved here and what Microsoft grants.",
     permission: "integration:read",
+    cost: "live",
     personal: false,
     status: 200,
     answer: PermissionsAnswer,
+  },
+  "security.read": {
+    method: "GET",
+    path: `${one}/security`,
+    summary: "Who may do what on this connection. An empty list: what the product's tokens say.",
+    permission: "integration:secure",
+    personal: true,
+    status: 200,
+    answer: SecurityView,
+  },
+  "security.change": {
+    method: "PUT",
+    path: `${one}/security`,
+    summary: "Replaces the list. Of what a token says, everybody keeps what the list grants him or a role of his.",
+    permission: "integration:secure",
+    person: true,
+    personal: false,
+    body: Security,
+    ifMatch: "required",
+    status: 200,
+    answer: SecurityView,
   },
   "consent.start": {
     method: "POST",
     path: `${one}/consent`,
     summary: "Begins an approval: a link for an administrator of the organisation.",
     permission: "integration:setup",
+    person: true,
     personal: false,
     body: StartConsent,
     status: 201,
@@ -153,6 +189,7 @@ export const routes = {
     path: `${one}/consent/complete`,
     summary: "Redeems the one-time code of an approval, by whoever began it.",
     permission: "integration:setup",
+    person: true,
     personal: false,
     body: CompleteConsent,
     status: 200,
@@ -343,6 +380,7 @@ export const routes = {
     path: `${one}/runs/{run}/approve`,
     summary: "Lets the plan with this hash go on that the guard has stopped.",
     permission: "integration:approve",
+    person: true,
     personal: false,
     body: ApprovePlan,
     status: 202,
@@ -386,6 +424,26 @@ export const routes = {
     status: 200,
     answer: RunView,
   },
+  "runs.plan": {
+    method: "GET",
+    path: `${one}/runs/{run}/plan`,
+    summary:
+      "What the plan of a dry run, or of a run that waits, would do. People who are not stored only with `directory:read-all`; with `kind=people&op=create` they are read live.",
+    permission: "directory:read",
+    cost: "live",
+    personal: true,
+    namesFound: true,
+    query: z.strictObject({
+      limit,
+      /** Holds a link of Microsoft Graph while people are read live. */
+      cursor: z.string().min(1).max(6000).optional(),
+      kind: z.enum(planKinds).optional(),
+      op: z.enum(planOperations).optional(),
+    }),
+    paged: true,
+    status: 200,
+    answer: PlanPage,
+  },
   "people.list": {
     method: "GET",
     path: `${one}/people`,
@@ -403,6 +461,7 @@ export const routes = {
     summary:
       "Finds people in Microsoft 365, now: who is synchronised, whom the settings admit, and why. Nothing is stored.",
     permission: "directory:read-all",
+    cost: "live",
     personal: true,
     namesFound: true,
     body: SearchRequest,
@@ -415,6 +474,7 @@ export const routes = {
     summary:
       "Why a person is in or out. Of people who are not stored only with `directory:read-all`; nothing is stored.",
     permission: "directory:read",
+    cost: "live",
     personal: true,
     namesFound: true,
     body: ExplainPerson,
@@ -435,6 +495,7 @@ export const routes = {
     path: `${one}/people/{person}/sync`,
     summary: "Switches the synchronisation of one person on or off; it has happened when this answers.",
     permission: "integration:sync",
+    cost: "live",
     personal: true,
     body: SwitchPerson,
     status: 200,
@@ -450,6 +511,29 @@ export const routes = {
     ifMatch: "optional",
     status: 200,
     answer: PersonLink,
+  },
+  "people.export": {
+    method: "POST",
+    path: `${one}/people/{person}/export`,
+    summary:
+      "Everything that is held of one person, machine-readable and in sentences. Nothing of it is kept; other people are left out.",
+    permission: "privacy:manage",
+    personal: true,
+    body: ExportPerson,
+    status: 200,
+    answer: PersonExport,
+  },
+  "people.erase": {
+    method: "POST",
+    path: `${one}/people/{person}/erase`,
+    summary:
+      "Erases one person for good; it has happened when this answers. The body repeats the id. May be repeated: the receipt is the same.",
+    permission: "privacy:manage",
+    person: true,
+    personal: false,
+    body: ErasePerson,
+    status: 200,
+    answer: ErasureReceipt,
   },
   "product-users.link": {
     method: "POST",
@@ -487,6 +571,7 @@ export const routes = {
     path: `${one}/groups/search`,
     summary: "Finds groups in Microsoft 365, now, for the settings to name. Nothing is stored.",
     permission: "integration:setup",
+    cost: "live",
     personal: true,
     namesFound: true,
     body: SearchRequest,
@@ -518,6 +603,7 @@ export const routes = {
     path: `${one}/changes`,
     summary: "Changes after a sequence; waits up to `wait` seconds for the first.",
     permission: "directory:read",
+    cost: "wait",
     personal: true,
     query: z.strictObject({
       after: whole(0, Number.MAX_SAFE_INTEGER).default(0),
@@ -569,6 +655,7 @@ export const routes = {
     path: `${one}/webhooks/{endpoint}/test`,
     summary: "Sends an endpoint an event of the type `webhook.test` now, and says what it answered.",
     permission: "integration:setup",
+    cost: "live",
     personal: false,
     status: 200,
     answer: WebhookTest,
@@ -593,6 +680,66 @@ export const routes = {
     paged: true,
     status: 200,
     answer: SnapshotPage,
+  },
+  "audit.list": {
+    method: "GET",
+    path: `${one}/audit`,
+    summary: "Who did what on this connection, from where and when, with every field before and after; newest first.",
+    permission: "audit:read",
+    personal: true,
+    query: z.strictObject({ ...page, ...auditFilter }),
+    paged: true,
+    status: 200,
+    answer: AuditPage,
+  },
+  "audit.export": {
+    method: "GET",
+    path: `${one}/audit/export`,
+    summary: "The same as a file, oldest first, part by part: `format` is `csv` or `jsonl`.",
+    permission: "audit:read",
+    cost: "live",
+    personal: true,
+    query: z.strictObject({ ...exportQuery, cursor: page.cursor, limit: whole(1, 1000).default(1000) }),
+    paged: true,
+    file: exportMediaTypes,
+    status: 200,
+    answer: ExportPart,
+  },
+  "audit.verify": {
+    method: "GET",
+    path: `${one}/audit/verify`,
+    summary:
+      "Whether the log of a time is as it was recorded, by its chain and the anchors in the vault; names the first bad entry.",
+    permission: "audit:read",
+    cost: "live",
+    personal: false,
+    query: z.strictObject({ ...timeFilter, cursor: page.cursor, limit: whole(1, 2000).default(2000) }),
+    paged: true,
+    status: 200,
+    answer: Verification,
+  },
+  "access.list": {
+    method: "GET",
+    path: "api/v1/audit",
+    summary: "Who read what in this workspace, who was refused, which connections came and went; newest first.",
+    permission: "audit:read",
+    personal: true,
+    query: z.strictObject({ ...page, ...accessFilter }),
+    paged: true,
+    status: 200,
+    answer: AccessPage,
+  },
+  "access.export": {
+    method: "GET",
+    path: "api/v1/audit/export",
+    summary: "The same as a file, part by part: `format` is `csv` or `jsonl`.",
+    permission: "audit:read",
+    personal: true,
+    query: z.strictObject({ ...exportQuery, cursor: page.cursor, limit: whole(1, 1000).default(1000) }),
+    paged: true,
+    file: exportMediaTypes,
+    status: 200,
+    answer: ExportPart,
   },
   "events.read": {
     method: "GET",

@@ -3,11 +3,12 @@
  * or somebody enters, which it keeps in memory and sends to this API only.
  */
 import { readFileSync } from "node:fs";
-import { app, type HttpHandler } from "@azure/functions";
+import type { HttpHandler } from "@azure/functions";
 import type { Edge } from "./edge/http.ts";
 import { type Html, html, page, wrongVerb } from "./edge/page.ts";
+import { type LimitedCases, perAddress } from "./edge/per-address.ts";
 import { asAppError, logProblem } from "./edge/problem.ts";
-import { everyVerb } from "./register.ts";
+import type { HttpFunction } from "./register.ts";
 
 export interface SetupCases {
   edge: Pick<Edge, "corsOrigins">;
@@ -39,5 +40,6 @@ const setupBody = (origins: readonly string[]): Html => html`
 <main id="setup" data-origins="${JSON.stringify(origins)}"></main>
 <noscript>This page needs its script.</noscript>`;
 
-export const registerSetup = (cases: () => SetupCases): void =>
-  app.http("setup", { route: "setup", methods: everyVerb, authLevel: "anonymous", handler: setupPage(cases) });
+export const setupFunctions = (cases: () => SetupCases & LimitedCases): HttpFunction[] => [
+  { name: "setup", route: "setup", handler: perAddress(cases, setupPage(cases)) },
+];

@@ -8,4 +8,5 @@ import type { HttpFunction } from "./register.ts";
 export const unknownFunctions: HttpFunction[] = [
   { name: "zz-unknown", route: "api/{*rest}", handler: notFound },
   { name: "zz-unknown-page", route: "connect/{*rest}", handler: notFound },
+  { name: "zz-unknown-sso", route: "sso/{*rest}", handler: notFound },
 ];

@@ -77,6 +77,15 @@ test.each([issuerOf(personalTid), "https://login.evil.example/{tenantid}/v2.0", 
   },
 );
 
+test("where one tenant is expected, the token of another is refused, however good", async () => {
+  keyIssuer = issuerTemplate;
+  const token = await new SignJWT(good).setProtectedHeader({ alg: "RS256", kid: "k1" }).sign(privateKey);
+  const options = { issuerTemplate, jwksUri: `${server.url}/keys`, clientId: "app-1", timeoutMs: 5000, now: () => now };
+  const check = idTokenVerifier(options);
+  expect(await check(token, "n", tid)).toMatchObject({ tid });
+  await expect(check(token, "n", tid.replace(/a$/, "b"))).rejects.toThrow("other tenant");
+});
+
 test("a token that is none is refused", async () => {
   const options = { issuerTemplate, jwksUri: `${server.url}/keys`, clientId: "app-1", timeoutMs: 5000, now: () => now };
   await expect(idTokenVerifier(options)("a.b.c", "n")).rejects.toThrow("form");

@@ -58,6 +58,7 @@ describe("an approval of signing in, where another workspace has obtained the ri
       contextFor: async (doc) => (await stage.cases.open(doc.workspaceId, doc.connectionId)).context,
       selfTest: () => Promise.reject(new Error("self-test")),
       finishClosing: async () => {},
+      finishErasing: async () => {},
     });
 
   const signInOnly = async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Grant } from "../../src/core/access/grants.ts";
 import { graceMilliseconds, marginMilliseconds } from "../../src/core/connections/close.ts";
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
 import { defaultSettings } from "../../src/core/connections/settings.ts";
@@ -90,6 +91,14 @@ const fill = async (connectionId: string): Promise<void> => {
     },
     {
       ...listed,
+      id: ids.security,
+      kind: "security" as const,
+      workspaceId: "acme",
+      grants: sealedText<Grant[]>("grants"),
+      changedAt: "2026-01-01T00:00:00.000Z",
+    },
+    {
+      ...listed,
       id: ids.marker("p01"),
       kind: "marker" as const,
       marker: "enabled" as const,
@@ -104,7 +113,8 @@ const fill = async (connectionId: string): Promise<void> => {
     shardDoc(connectionId, "g1", "", ["p00"]),
     runDoc(connectionId, "r1"),
   );
-  const result = await commit(stage.needs, await headOf(connectionId), { writes });
+  // Laid down without a record, as nothing that ships can.
+  const result = await commit(stage.needs, await headOf(connectionId), { writes, ends: true });
   expect(result.outcome).toBe("committed");
 };
 

@@ -49,7 +49,7 @@ export const readRoles = ["User.Read.All", "GroupMember.Read.All", "Organization
 export const caller = (workspaceId = "acme", subject = "alice"): Caller => ({
   workspaceId,
   subject,
-  permissions: new Set(["integration:setup"]),
+  permissions: new Set(["integration:setup", "integration:read"]),
   ip: "192.0.2.1",
   correlationId: "correlation-1",
 });

@@ -23,7 +23,7 @@ const linkMany = async (...items: [person: string, productUserId: string | null]
   return answer.items.map(({ outcome, code }) => code ?? outcome);
 };
 
-const listed = async (link?: "linked" | "unmatched", state: "active" | "deactivated" = "active") => {
+const listed = async (link?: "linked" | "unmatched" | "ambiguous", state: "active" | "deactivated" = "active") => {
   const found: string[] = [];
   for (let after: string | undefined; ; ) {
     const page = await scene.views.listPeople(ada, scene.connectionId, {
@@ -167,6 +167,25 @@ describe("the people who are linked, and those who are not", () => {
     expect(await listed("linked")).toEqual([]);
     expect(await listed("linked", "deactivated")).toEqual([id(people.clerk)]);
     expect(await listed("unmatched", "deactivated")).toEqual([]);
+  });
+});
+
+describe("people who share an address", () => {
+  test("are ambiguous until they are linked, one page at a time", async () => {
+    const { people, id, mutate, stage, connectionId } = scene;
+    expect(await listed("ambiguous")).toEqual([]);
+    for (const person of [people.clerk, people.chief])
+      mutate({ op: "update-user", id: person, set: { mail: "front.desk@t1.example" } });
+    await stage.sync(connectionId);
+    const both = [id(people.clerk), id(people.chief)].toSorted();
+    expect(await listed("ambiguous")).toEqual(both);
+    expect(await listed("ambiguous", "deactivated")).toEqual([]);
+    await linkMany([id(people.clerk), "p-1"]);
+    // The other one still has an address that is not his alone.
+    expect(await listed("ambiguous")).toEqual([id(people.chief)]);
+    mutate({ op: "delete-user", id: people.clerk });
+    await stage.sync(connectionId);
+    expect(await listed("ambiguous")).toEqual([]);
   });
 });
 

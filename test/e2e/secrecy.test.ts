@@ -36,7 +36,7 @@ import {
   vaultIn,
 } from "../support/leftovers.ts";
 import { startTestStack, type TestStack } from "../support/stack.ts";
-import { finderOf, type StoredDocument, tracesOf } from "../support/traces.ts";
+import { documentsIn, finderOf, type StoredDocument, tracesOf } from "../support/traces.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "secrecy-"));
 
@@ -216,9 +216,10 @@ describe("a day", { timeout: 120_000 }, () => {
     const code = await approve(call, id, second.accounts[0]?.objectId ?? "");
     await expectStatus(200, call("POST", `/connections/${id}/consent/complete`, { body: { code } }));
     await begin(call, id);
-    await until("staged parts", async () => {
-      const { containers } = await stack.cosmos!.stats();
-      return (containers.work?.documents ?? 0) > 0 || null;
+    await until("staged parts of both kinds", async () => {
+      const staged = documentsIn(await stack.cosmos!.dump()).filter(({ container }) => container === "work");
+      const kinds = new Set(staged.map(({ document }) => document.kind));
+      return (kinds.has("chunk") && kinds.has("seen")) || null;
     });
     await stack.host.kill();
     // Before it is started again: the run is to stay as it is.

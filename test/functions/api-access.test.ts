@@ -22,7 +22,9 @@ const bodies: Partial<Record<RouteName, object>> = {
   "connections.close": { displayName: "Head office" },
   "consent.start": { tier: "read", returnUrl: "https://app.product.example/" },
   "consent.complete": { code: "c" },
+  "security.change": { grants: [{ subject: { kind: "person", id: "ada" }, permissions: ["integration:secure"] }] },
   "settings.change": { ...defaultSettings, automatic: false, intervalMinutes: 60, paused: false },
+  "settings.impact": { ...defaultSettings, intervalMinutes: 60 },
   "settings.blacklist-replace": { entries: ["somebody@contoso.example"] },
   "product-groups.replace": { items: [{ id: "sales", name: "Sales" }] },
   "settings.finish": { withoutTest: true },
@@ -31,7 +33,10 @@ const bodies: Partial<Record<RouteName, object>> = {
   "runs.request": { mode: "full" },
   "people.search": { text: "ada" },
   "people.explain": { mail: "ada@contoso.example" },
+  "people.switch": { enabled: false },
   "people.link": { productUserId: "p-1" },
+  "people.export": {},
+  "people.erase": { person: "a".repeat(22) },
   "product-users.link": { items: [{ person: "a".repeat(22), productUserId: "p-1" }] },
   "product-users.match": { candidates: [{ productUserId: "p-1", mail: "ada@contoso.example" }] },
   "groups.search": { text: "crew" },
@@ -138,6 +143,28 @@ describe("every route of the table", () => {
       expect([answer.status, answer.body.code]).toEqual([405, "method-not-allowed"]);
       expect(answer.headers.get("allow")?.split(", ").toSorted()).toEqual(here.toSorted());
     }
+  });
+});
+
+describe("a connection that is being deleted", () => {
+  let closing: string;
+  beforeAll(async () => {
+    const displayName = "Going";
+    const made = await api.call("POST", "/api/v1/connections", { body: { displayName, access: { read: true } } });
+    closing = String(made.body.id);
+    await api.call("DELETE", `/api/v1/connections/${closing}`, { body: { displayName } });
+  });
+
+  const stays = ofConnection.filter(({ name }) => !["connections.close", "connections.restore"].includes(name));
+  test.each(stays)("$name shows nothing of the directory there, and changes nothing", async ({ name, route }) => {
+    const { status, body } = await api.call(route.method, pathOf(route, closing), {
+      ...requestOf(name),
+      headers: { "if-match": '"1"' },
+    });
+    const isAboutPeople = route.permission?.startsWith("directory:") ?? false;
+    if (route.method !== "GET" || isAboutPeople) expect([404, 409, 410, 412]).toContain(status);
+    else expect([200, 404, 409]).toContain(status);
+    expect(["unexpected", "key-missing"]).not.toContain(body.code);
   });
 });
 

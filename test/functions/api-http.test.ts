@@ -32,7 +32,7 @@ describe("a page of another origin", () => {
     for (const token of [null, await api.tokenFor("acme")]) {
       const { headers } = await api.call("GET", list, { token, headers: { origin: pageOrigin } });
       expect(headers.get("access-control-allow-origin")).toBe(pageOrigin);
-      expect(headers.get("access-control-expose-headers")).toBe("ETag, Location, Retry-After, X-Correlation-Id");
+      expect(headers.get("access-control-expose-headers")).toBe("ETag, Link, Location, Retry-After, X-Correlation-Id");
       expect(headers.has("access-control-allow-credentials")).toBe(false);
     }
   });

@@ -6,9 +6,11 @@ import { openCosmos } from "../../src/adapters/cosmos/client.ts";
 import { compose, type UseCases } from "../../src/composition.ts";
 import { loadConfig } from "../../src/config.ts";
 import { permissions } from "../../src/core/context.ts";
+import { connectFunctions } from "../../src/functions/connect.http.ts";
 import { handlers } from "../../src/functions/handlers.ts";
 import { healthFunctions } from "../../src/functions/health.http.ts";
 import { apiFunctions, type HttpFunction } from "../../src/functions/register.ts";
+import { setupFunctions } from "../../src/functions/setup.http.ts";
 import { unknownFunctions } from "../../src/functions/zz-unknown.http.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
 import { everybody } from "../../src/local/demo/everybody.ts";
@@ -25,6 +27,9 @@ export const audience = "https://sync.example";
 export const pageOrigin = "https://app.product.example";
 const clientId = "11111111-2222-4333-8444-555555555555";
 
+/** Walks over all routes send more in a second than any product would. */
+const most = 1_000_000;
+
 export interface Call {
   body?: unknown;
   /** Text of a body that is not JSON. */
@@ -38,6 +43,8 @@ export interface Answered {
   status: number;
   headers: Headers;
   body: Record<string, unknown>;
+  /** Of an answer that is not JSON. */
+  text: string;
 }
 
 export interface ApiStage {
@@ -58,8 +65,10 @@ export interface ApiStage {
   close(): Promise<void>;
 }
 
-/** `settings` beside those of the services. */
-export const startApi = async (settings: Readonly<Record<string, string>> = {}): Promise<ApiStage> => {
+type Settings = Readonly<Record<string, string>>;
+
+/** `settings` beside those of the services; some name the issuer of the tokens. */
+export const startApi = async (settings: Settings | ((issuer: string) => Settings) = {}): Promise<ApiStage> => {
   const authority = await createCertificateAuthority();
   trustInThisProcess(authority.caPem);
   const tls = await authority.issueServerCertificate();
@@ -88,7 +97,8 @@ export const startApi = async (settings: Readonly<Record<string, string>> = {}):
   });
   const config = loadConfig({
     LOCAL_SERVICES: "allowed",
-    ...settings,
+    RATE_LIMITS: JSON.stringify({ read: most, write: most, live: most, wait: most, address: most }),
+    ...(typeof settings === "function" ? settings(issuer.issuer) : settings),
     ENTRA_AUTHORITY: simulator.entraUrl,
     GRAPH_BASE_URL: simulator.graphUrl,
     ENTRA_READ_CLIENT_ID: clientId,
@@ -106,12 +116,18 @@ export const startApi = async (settings: Readonly<Record<string, string>> = {}):
         issuer: issuer.issuer,
         audience,
         jwksUri: issuer.jwksUri,
-        claims: { workspace: "workspace", permissions: "permissions" },
+        claims: { workspace: "workspace", permissions: "permissions", roles: "roles" },
       },
     ]),
   });
   const cases = compose(config, now);
-  const functions = [...apiFunctions(() => cases, handlers), ...healthFunctions(() => cases), ...unknownFunctions];
+  const functions = [
+    ...apiFunctions(() => cases, handlers),
+    ...connectFunctions(() => cases),
+    ...setupFunctions(() => cases),
+    ...healthFunctions(() => cases),
+    ...unknownFunctions,
+  ];
   const log: string[] = [];
 
   const stage: ApiStage = {
@@ -199,6 +215,7 @@ export const performOn = async (
     status: answer.status ?? 200,
     headers: new Headers(answer.headers as Record<string, string>),
     body: (answer.jsonBody ?? {}) as Record<string, unknown>,
+    text: typeof answer.body === "string" ? answer.body : "",
   };
 };
 

@@ -10,7 +10,9 @@ const issuer = "https://login.product.example";
 const audience = "https://sync.example";
 let status = 200;
 let keys: JWK[] = [];
+let fetched = 0;
 const server = createServer((_request, response) => {
+  fetched++;
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ keys }));
 });
 let jwksUri = "";
@@ -57,6 +59,21 @@ describe("keys of an issuer", () => {
 
   test("must hold the very key that the token names", async () => {
     expect(await verdict(await signed("ES256", "k2"))).toBe("token-invalid");
+  });
+
+  test("are fetched once for a while, however many tokens name keys that nobody has", async () => {
+    const claims = ClaimMap.parse({ workspace: "ws", permissions: "scope" });
+    const verify = callerVerifier([{ issuer, audience, jwksUri, typ: "at+jwt", claims }], Date.now);
+    const good = await signed("ES256");
+    const known = keys;
+    const unknown = await Promise.all(["k2", "k3", "k4"].map((kid) => signed("ES256", kid)));
+    keys = known;
+    fetched = 0;
+    expect((await verify(`Bearer ${good}`)).subject).toBe("ada");
+    for (const token of unknown)
+      await expect(verify(`Bearer ${token}`)).rejects.toMatchObject({ code: "token-invalid" });
+    expect((await verify(`Bearer ${good}`)).subject).toBe("ada");
+    expect(fetched).toBe(1);
   });
 
   test("that cannot be read are no fault of the token", async () => {

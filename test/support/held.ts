@@ -99,13 +99,15 @@ export const expected = (view: ExpectedView, { ring }: ConnectionContext): Held 
   return result;
 };
 
-/** Without what chance decides: memberships and reports of people who are kept although Entra ID no longer has them. */
+/** Without what the oracle says nothing of: people who came back unseen, and the relations of those who are kept though gone. */
 export const comparable = (found: Held, view: ExpectedView, { ring }: ConnectionContext): Held => {
-  const departed = new Set([...view.departed].map((oid) => personId(ring, oid)));
+  const unsaid = new Set([...view.unsaid].map((oid) => personId(ring, oid)));
+  const unrelated = new Set([...unsaid, ...[...view.departed].map((oid) => personId(ring, oid))]);
   const result = structuredClone(found);
+  for (const id of unsaid) delete result.people[id];
   for (const person of Object.values(result.people))
-    if (person.manager !== null && departed.has(person.manager)) person.manager = null;
-  for (const group of Object.values(result.groups)) group.members = group.members.filter((id) => !departed.has(id));
+    if (person.manager !== null && unrelated.has(person.manager)) person.manager = null;
+  for (const group of Object.values(result.groups)) group.members = group.members.filter((id) => !unrelated.has(id));
   return result;
 };
 
@@ -153,6 +155,8 @@ export const replay = async (store: DirectoryStore, { connectionId, ring }: Conn
   for (const entry of docs.flatMap(entriesOf)) {
     if (entryIds.has(entry.id)) throw new Error(`entry ${entry.id} is there twice`);
     entryIds.add(entry.id);
+    // What was decided by hand; what follows from it has an entry of its own.
+    if (entry.op === "enabled" || entry.op === "excluded") continue;
     if (entry.kind === "person") {
       const person = (result.people[entry.object] ??= { state: "new", fields: {}, manager: null });
       const changes = openChanges(await keyOf(entry.object), connectionId, entry);

@@ -10,9 +10,12 @@ import { changeProductGroups } from "../../src/core/connections/product-groups.t
 import { Settings } from "../../src/core/connections/settings.ts";
 import { type Caller, type ConnectionContext, permissions } from "../../src/core/context.ts";
 import { openPersonKey, personId } from "../../src/core/crypto/key-ring.ts";
+import { sealRef } from "../../src/core/directory/ref.ts";
 import { knownGroup, knownPerson } from "../../src/core/directory/run/known.ts";
+import { switchPerson } from "../../src/core/directory/switch-person.ts";
 import { commit } from "../../src/core/store/commit.ts";
 import { type Head, ids, type RunDoc, type RunMode, type Stored } from "../../src/core/store/documents.ts";
+import type { Write } from "../../src/core/store/ports.ts";
 import { createOracle, type Oracle } from "../../src/local/simulator/directory/oracle.ts";
 import { stringsOfStrangers } from "../../src/local/simulator/directory/personal-strings.ts";
 import { guidOf } from "../../src/local/simulator/directory/random.ts";
@@ -28,9 +31,11 @@ export interface Scenario {
   directory: DirectoryState;
   oracle: Oracle;
   /** The connection's settings, and the oracle's. */
-  choose(choice: Choice, seed: number): Promise<void>;
+  choose(choice: Choice, seed: number, more?: Partial<Settings>): Promise<void>;
   /** What would become of the people and groups under these settings, with the blacklist that there is. */
   impact(choice: Choice, seed: number): Promise<Stored<RunDoc>>;
+  /** One person on or off by hand, in a tenant that has not moved since the last run. */
+  switch(oid: string, enabled: boolean): Promise<void>;
   /** Random life in the tenant. */
   live(seed: number, count: number): void;
   /** Works until the connection is at rest; fails unless the run came to its end and left nothing open. */
@@ -59,18 +64,18 @@ const caller: Caller = {
 
 export const openScenario = async (
   stage: Stage,
-  { seed, choice }: { seed: number; choice: Choice },
+  { seed, choice, users = 60, groups = 15 }: { seed: number; choice: Choice; users?: number; groups?: number },
 ): Promise<Scenario> => {
   const { simulator, store, ambient } = stage;
   // What the simulator leaves to chance hangs on the tenant's id as well.
   const tid = guidOf("tenant", seed);
-  simulator.commands["create-tenant"].run({ tid, users: 60, groups: 15, seed, domain: `t${seed}.example` });
+  simulator.commands["create-tenant"].run({ tid, users, groups, seed, domain: `t${seed}.example` });
   simulator.commands.grant.run({ tid, clientId: stage.clientId });
   const { directory } = simulator.world.tenants.get(tid)!;
   const { connectionId, context } = await stage.connect(tid);
   const { ring } = context;
   const needs = { ...stage.needs, keys: { ring: async () => ring } };
-  const markers = markersFor(directory, seed);
+  let markers = markersFor(directory, seed);
   const oracle = createOracle({ markers });
 
   const scenario: Scenario = {
@@ -95,12 +100,22 @@ export const openScenario = async (
       await stage.settle(connectionId);
       return scenario.newestRun();
     },
-    choose: async (next, pick) => {
+    choose: async (next, pick, more = {}) => {
       const chosen = settingsFor(next, directory, pick);
-      const settings = Settings.parse({ ...wideSettings, ...chosen.settings });
+      const settings = Settings.parse({ ...wideSettings, ...chosen.settings, ...more });
       const blacklist = wholeList(BlacklistEntries.parse(chosen.blacklist), "entries");
       await applyChange(needs)(caller, connectionId, () => ({ settings, blacklist }));
       oracle.use(chosen);
+    },
+    switch: async (oid, enabled) => {
+      const ref = enabled ? { ref: sealRef(ambient, context, oid) } : {};
+      await switchPerson({ ...needs, search: stage.search })(caller, connectionId, personId(ring, oid), {
+        enabled,
+        ...ref,
+      });
+      markers = new Map([...markers, [oid, enabled ? "enabled" : "excluded"]]);
+      oracle.use({ markers });
+      oracle.observe(directory, ambient.now());
     },
     live: (life, count) => {
       simulator.commands["random-changes"].run({ tid, seed: life, count });
@@ -122,8 +137,9 @@ export const openScenario = async (
       const found = await held(store, context);
       expect(comparable(found, view, context)).toEqual(expected(view, context));
       const active = Object.values(found.people).filter(({ state }) => state === "active").length;
-      const { people, groups } = (await scenario.head()).counters;
-      expect({ people, groups }).toEqual({ people: active, groups: Object.keys(found.groups).length });
+      const { counters } = await scenario.head();
+      const shown = Object.keys(found.groups).length;
+      expect(counters).toMatchObject({ people: active, groups: shown });
     },
     replays: async () => {
       const view = oracle.view();
@@ -149,16 +165,18 @@ export const openScenario = async (
 
   const items = productGroupIds.map((id) => ({ id, name: `Group ${id}` }));
   await changeProductGroups(needs)(caller, connectionId, undefined, { items });
-  await commit(needs, await scenario.head(), {
-    advance: (head) => ({ ...head, marked: true }),
-    writes: [...markers].map(([oid, marker]) => {
+  const { _etag: etag, ...head } = await scenario.head();
+  const laid = await store.write(connectionId, [
+    { op: "replace", doc: { ...head, marked: true }, etag },
+    ...[...markers].map(([oid, marker]): Write => {
       const id = ids.marker(personId(ring, oid));
       return {
         op: "create",
         doc: { id, kind: "marker", connectionId, v: 1, marker, changedAt: "2026-01-01T00:00:00Z" },
       };
     }),
-  });
+  ]);
+  if (!laid.ok) throw new Error("the markers could not be laid down");
   await scenario.choose(choice, seed);
   return scenario;
 };

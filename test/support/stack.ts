@@ -14,6 +14,7 @@ import { openProduct, type Product } from "../../src/local/demo/product.ts";
 import { nextRun, type Run, type RunWatch, syncNow } from "../../src/local/demo/runs.ts";
 import type { SimulatorProcess } from "../../src/local/simulator/process.ts";
 import { type Stack, type StackOptions, startStack } from "../../src/local/stack.ts";
+import { chainFaults } from "./chain.ts";
 
 export interface TestStack extends Stack {
   simulator: SimulatorProcess;
@@ -35,7 +36,18 @@ export const startTestStack = async (options: StackOptions = {}): Promise<TestSt
     ...options,
   });
   if (!stack.simulator) throw new Error("The tests need the simulated Microsoft.");
-  return { ...stack, simulator: stack.simulator, lines };
+  const { cosmos } = stack;
+  return {
+    ...stack,
+    simulator: stack.simulator,
+    lines,
+    stop: async () => {
+      // Also of what an end-to-end test has not looked at.
+      const faults = cosmos ? chainFaults(await cosmos.dump()) : [];
+      await stack.stop();
+      if (faults.length > 0) throw new Error(`The change log does not hold: ${faults.join("; ")}`);
+    },
+  };
 };
 
 export const productOf = (stack: Stack, workspace: string, subject = "tester"): Product =>

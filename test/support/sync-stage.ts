@@ -13,11 +13,13 @@ import { graphResource } from "../../src/adapters/entra/registration.ts";
 import { graphClient } from "../../src/adapters/graph/client.ts";
 import { directorySource } from "../../src/adapters/graph/directory-source.ts";
 import { organization } from "../../src/adapters/graph/organization.ts";
+import { directorySearch } from "../../src/adapters/graph/search.ts";
 import type { Ambient } from "../../src/core/ambient.ts";
 import type { Settings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { keyRing, newRingContent } from "../../src/core/crypto/key-ring.ts";
 import { seal } from "../../src/core/crypto/seal.ts";
+import type { DirectorySearch } from "../../src/core/directory/ports.ts";
 import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
 import { selfTest } from "../../src/core/directory/self-test.ts";
@@ -39,6 +41,7 @@ export interface Stage {
   store: DirectoryStore;
   ambient: Ambient & { advance(milliseconds: number): void };
   needs: WorkerNeeds;
+  search: DirectorySearch;
   hints: { hint: Hint; delaySeconds: number }[];
   clientId: string;
   tenant(options: { users: number; groups: number; seed: number }): string;
@@ -131,6 +134,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
     },
     contextFor: async (doc) => ({ ...(contexts.get(doc.connectionId) as ConnectionContext), settings: doc.settings }),
     finishClosing: async () => undefined,
+    finishErasing: async () => undefined,
   };
   const worker = (hint: Hint) => work(stage.needs)(hint);
 
@@ -141,6 +145,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
     store,
     ambient,
     needs,
+    search: directorySearch(client),
     hints,
     clientId,
     tenant: ({ users, groups, seed }) => {

@@ -13,6 +13,12 @@ interface Entry {
 export const accessStore = (container: Container): AccessStore => ({
   append: (doc) => createOnce(container, doc),
 
+  listBackwards: (pk, { from, before, limit }) => {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError("a limit is at least 1");
+    const query = `SELECT TOP ${limit} c.id, c.at, c.content FROM c WHERE c.id >= @from AND c.id < @before ORDER BY c.id DESC`;
+    return rows<Entry>(container, pk, query, { from, before });
+  },
+
   /** Oldest first: ids are ULIDs. */
   list: (pk, { after, limit }) => {
     if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError("a limit is at least 1");

@@ -135,6 +135,20 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     return docs.map((resource) => stored<DocOf<"person">>(resource));
   },
 
+  countByIndex: async (connectionId, index, values) => {
+    const counts = new Map<string, number>();
+    await eachChunk(values, async (part) => {
+      const { list, parameters } = inList(part);
+      const query = `SELECT c.${index} FROM c WHERE c.${index} IN (${list}) AND c.state = @active`;
+      const people = await rows<Record<typeof index, string>>(container, connectionId, query, {
+        ...parameters,
+        active: "active",
+      });
+      for (const person of people) counts.set(person[index], (counts.get(person[index]) ?? 0) + 1);
+    });
+    return counts;
+  },
+
   leftBefore: async (connectionId, time, limit) => {
     const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.state = @state AND c.leftAt <= @time ORDER BY c.leftAt ASC`;
     const docs = await rows<object>(container, connectionId, query, { state: "deactivated", time });
@@ -155,6 +169,16 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     return docs.map((resource) => stored<DocOf<"log">>(resource));
   },
 
+  logBackwards: async (connectionId, { through, limit, person }) => {
+    const about = person === undefined ? "" : " AND ARRAY_CONTAINS(c.subjects, @person)";
+    const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.last <= @through${about} ORDER BY c.last DESC`;
+    const docs = await rows<object>(container, connectionId, query, {
+      through: wholeNumber(through),
+      ...(person === undefined ? {} : { person }),
+    });
+    return docs.map((resource) => stored<DocOf<"log">>(resource));
+  },
+
   loggedAt: async (connectionId, after) => {
     // Without the body, which may be large.
     const query = "SELECT TOP 1 c.at FROM c WHERE c.last > @after ORDER BY c.last ASC";
@@ -166,6 +190,17 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     const query = "SELECT c.groupId FROM c WHERE ARRAY_CONTAINS(c.members, @person)";
     const shards = await rows<{ groupId: string }>(container, connectionId, query, { person: personId });
     return [...new Set(shards.map(({ groupId }) => groupId))];
+  },
+
+  heads: async () => {
+    const query = "SELECT c.connectionId, c.sequence, c.chain FROM c WHERE c.kind = @kind";
+    const heads = await rowsOfAllPartitions<{ connectionId: string; sequence: number; chain: string }>(
+      container,
+      query,
+      { kind: "head" },
+      maxHeads,
+    );
+    return heads.filter(({ sequence }) => sequence > 0);
   },
 
   due: (now, limit) => pastDue(container, "wakeAt", now, limit),
@@ -187,6 +222,9 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     });
   },
 });
+
+/** More connections than one database is meant for. */
+const maxHeads = 1_000_000;
 
 /** Of the heads that have `field` in the past, the longest overdue first. */
 const pastDue = async (

@@ -18,4 +18,9 @@ export const handshakeStore = (container: Container): HandshakeStore => ({
     );
     return statusCode < 300;
   },
+
+  claim: async (id, ttlSeconds) => {
+    const { statusCode } = await writing(() => container.items.create({ id, ttl: ttlSeconds }), 409);
+    return statusCode !== 409;
+  },
 });

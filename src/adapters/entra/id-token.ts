@@ -28,6 +28,9 @@ const Claims = z.object({
     .default(null),
   idp: z.string().nullable().default(null),
   auth_time: z.number().nullable().default(null),
+  email: z.string().nullable().default(null),
+  /** Of the domain of `email`; seen as a boolean, a number and a text. */
+  xms_edov: z.union([z.boolean(), z.number(), z.string()]).optional(),
 });
 export type IdTokenClaims = z.output<typeof Claims>;
 
@@ -51,10 +54,14 @@ export interface IdTokenIssuer {
 export const idTokenVerifier = ({ issuerTemplate, jwksUri, clientId, timeoutMs, now }: IdTokenIssuer) => {
   const keys = createRemoteJWKSet(new URL(jwksUri), { cacheMaxAge: 24 * 3600_000, timeoutDuration: timeoutMs });
 
-  /** @throws IdTokenRefused, or an error of jose. */
-  return async (idToken: string, nonce: string): Promise<IdTokenClaims> => {
+  /**
+   * @param expectedTid the only tenant that may answer; absent: any of work accounts
+   * @throws IdTokenRefused, or an error of jose.
+   */
+  return async (idToken: string, nonce: string, expectedTid?: string): Promise<IdTokenClaims> => {
     const { tid } = unverified(idToken);
     if (!isGuid(tid)) throw new IdTokenRefused("tid");
+    if (expectedTid !== undefined && tid.toLowerCase() !== expectedTid) throw new IdTokenRefused("other tenant");
     const { payload, protectedHeader } = await jwtVerify(idToken, keys, {
       algorithms: ["RS256"],
       issuer: issuerOf(issuerTemplate, tid),

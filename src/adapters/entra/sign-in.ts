@@ -1,14 +1,15 @@
 /**
- * Interactive sign-in that proves who an administrator is, on the path `organizations`: any work tenant may answer, and which
- * one did is known from the ID token only.
+ * Interactive sign-in. One that proves who an administrator is goes to the path `organizations`: any work tenant may answer, and
+ * which one did is known from the ID token only. One of people into an application goes to the path of the tenant that is expected.
  */
 import * as client from "openid-client";
+import { z } from "zod";
 import type { SignedIn } from "../../core/consent/ports.ts";
 import { AppError, isAppError } from "../../core/errors.ts";
 import { causes, meaning, name } from "./aadsts.ts";
 import { clientAuthentications } from "./client-authentication.ts";
 import { type IdTokenClaims, IdTokenRefused, idTokenVerifier } from "./id-token.ts";
-import type { Registration } from "./registration.ts";
+import { isGuid, type Registration } from "./registration.ts";
 
 export interface EntraSignIn {
   authorizationUrl(request: {
@@ -17,9 +18,25 @@ export interface EntraSignIn {
     verifier: string;
     prompt?: string;
     maxAge?: number;
+    loginHint?: string;
+    /** Tenant id, lower case; absent: `organizations`. */
+    tid?: string;
+    scope?: string;
   }): Promise<URL>;
-  /** `query` as Microsoft sent the browser back; the address it came to is the configured one, whatever a proxy made of it. */
-  redeem(answer: { query: URLSearchParams; verifier: string; nonce: string; state: string }): Promise<SignedIn>;
+  redeem(answer: Answer): Promise<SignedIn>;
+  /** The claims of the ID token after its validation. With `tid` that of any other tenant is refused. */
+  claims(answer: Answer & { tid?: string }): Promise<IdTokenClaims>;
+  /** The tenant that owns a domain; null: none. */
+  tenantOf(domain: string): Promise<string | null>;
+  signOutUrl(parameters: Readonly<Record<string, string>>): Promise<URL>;
+}
+
+/** `query` as Microsoft sent the browser back; the address it came to is the configured one, whatever a proxy made of it. */
+interface Answer {
+  query: URLSearchParams;
+  verifier: string;
+  nonce: string;
+  state: string;
 }
 
 export interface EntraSignInOptions {
@@ -32,20 +49,22 @@ export interface EntraSignInOptions {
 
 interface Provider {
   metadata: client.ServerMetadata;
-  verify: (idToken: string, nonce: string) => Promise<IdTokenClaims>;
+  verify: ReturnType<typeof idTokenVerifier>;
   expiresAt: number;
 }
 
 const metadataMs = 24 * 3600_000;
+const Discovered = z.object({ issuer: z.string() });
 
 export const entraSignIn = (registration: Registration, options: EntraSignInOptions): EntraSignIn => {
   const { authority, redirectUri, now, timeoutMs = 10_000 } = options;
   const { clientId } = registration;
+  const base = authority.replace(/\/+$/, "");
   let provider: Promise<Provider> | null = null;
 
   /** With `/.well-known/` in the address the library takes the template issuer as it is; we compare issuers ourselves. */
   const discover = async (): Promise<Provider> => {
-    const address = new URL(`${authority.replace(/\/+$/, "")}/organizations/v2.0/.well-known/openid-configuration`);
+    const address = new URL(`${base}/organizations/v2.0/.well-known/openid-configuration`);
     const metadata = (
       await client.discovery(address, clientId, {}, client.None(), { timeout: timeoutMs / 1000 })
     ).serverMetadata();
@@ -79,45 +98,88 @@ export const entraSignIn = (registration: Registration, options: EntraSignInOpti
     return configuration;
   };
 
+  const claims: EntraSignIn["claims"] = async ({ query, verifier, nonce, state, tid }) => {
+    const { metadata: shared, verify } = await currentProvider();
+    const metadata = ofTenant(shared, tid);
+    const returned = new URL(redirectUri);
+    returned.search = query.toString();
+    let problem = new AppError("credential-rejected", { detail: "No certificate is configured." });
+    const tokenEndpoint = metadata.token_endpoint ?? "";
+    for (const authentication of clientAuthentications(registration, { authority, tokenEndpoint })) {
+      try {
+        const configuration = configured(metadata, await authentication());
+        const idToken = withheldIdToken(configuration);
+        await client.authorizationCodeGrant(configuration, returned, {
+          pkceCodeVerifier: verifier,
+          expectedState: state,
+        });
+        return await verify(idToken(), nonce, tid);
+      } catch (error) {
+        problem = redeemFailure(error);
+        if (problem.code !== "credential-rejected") break;
+      }
+    }
+    throw problem;
+  };
+
   return {
-    authorizationUrl: async ({ state, nonce, verifier, prompt, maxAge }) => {
+    authorizationUrl: async ({ state, nonce, verifier, prompt, maxAge, loginHint, tid, scope = "openid profile" }) => {
       const { metadata } = await currentProvider();
-      return client.buildAuthorizationUrl(configured(metadata, client.None()), {
+      return client.buildAuthorizationUrl(configured(ofTenant(metadata, tid), client.None()), {
         redirect_uri: redirectUri,
         response_type: "code",
         response_mode: "query",
-        scope: "openid profile",
+        scope,
         state,
         nonce,
         code_challenge: await client.calculatePKCECodeChallenge(verifier),
         code_challenge_method: "S256",
         ...(prompt === undefined ? {} : { prompt }),
         ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
+        ...(loginHint === undefined ? {} : { login_hint: loginHint }),
       });
     },
 
-    redeem: async ({ query, verifier, nonce, state }) => {
-      const { metadata, verify } = await currentProvider();
-      const returned = new URL(redirectUri);
-      returned.search = query.toString();
-      let problem = new AppError("credential-rejected", { detail: "No certificate is configured." });
-      const tokenEndpoint = metadata.token_endpoint ?? "";
-      for (const authentication of clientAuthentications(registration, { authority, tokenEndpoint })) {
-        try {
-          const configuration = configured(metadata, await authentication());
-          const idToken = withheldIdToken(configuration);
-          await client.authorizationCodeGrant(configuration, returned, {
-            pkceCodeVerifier: verifier,
-            expectedState: state,
-          });
-          return signedIn(await verify(idToken(), nonce));
-        } catch (error) {
-          problem = redeemFailure(error);
-          if (problem.code !== "credential-rejected") break;
-        }
+    redeem: async (answer) => signedIn(await claims(answer)),
+    claims,
+
+    tenantOf: async (domain) => {
+      const address = `${base}/${encodeURIComponent(domain)}/v2.0/.well-known/openid-configuration`;
+      const answer = await fetch(address, { redirect: "error", signal: AbortSignal.timeout(timeoutMs) }).catch(() => {
+        throw new AppError("sign-in-unavailable", { detail: "discovery" });
+      });
+      if (answer.status === 400 || answer.status === 404) {
+        await answer.body?.cancel();
+        return null;
       }
-      throw problem;
+      const issuer = Discovered.safeParse(await answer.json().catch(() => null)).data?.issuer ?? "";
+      const tid = issuer
+        .slice(base.length + 1)
+        .split("/")[0]
+        ?.toLowerCase();
+      if (!answer.ok || !isGuid(tid))
+        throw new AppError("sign-in-unavailable", { detail: `discovery ${answer.status}` });
+      return tid;
     },
+
+    signOutUrl: async (parameters) => {
+      const { metadata } = await currentProvider();
+      if (!metadata.end_session_endpoint) throw new AppError("sign-in-unavailable", { detail: "discovery" });
+      const url = new URL(metadata.end_session_endpoint);
+      for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+      return url;
+    },
+  };
+};
+
+/** Both legs of a sign-in have to go to the same path; all endpoints differ in it alone. */
+const ofTenant = (metadata: client.ServerMetadata, tid: string | undefined): client.ServerMetadata => {
+  if (tid === undefined) return metadata;
+  const moved = (address: string | undefined): string => (address ?? "").replace("/organizations/", `/${tid}/`);
+  return {
+    ...metadata,
+    authorization_endpoint: moved(metadata.authorization_endpoint),
+    token_endpoint: moved(metadata.token_endpoint),
   };
 };
 

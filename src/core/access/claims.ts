@@ -5,6 +5,9 @@
 import { z } from "zod";
 import { type Permission, permissions } from "../context.ts";
 
+/** The right to act for whichever workspace a program names; no right of people, and of no route. */
+export const actAs = "workspace:act-as";
+
 /** A claim's name, or a path with dots into nested claims; a claim whose own name has dots (a namespace) is found first. */
 const ClaimName = z.string().min(1).max(200);
 
@@ -16,7 +19,7 @@ export const ClaimMap = z
     permissions: ClaimName.optional(),
     /** List, or text separated by spaces, of the product's roles. */
     roles: ClaimName.optional(),
-    rolePermissions: z.record(z.string().min(1), z.array(z.enum(permissions))).default({}),
+    rolePermissions: z.record(z.string().min(1), z.array(z.enum([...permissions, actAs]))).default({}),
   })
   .refine(({ permissions: direct, roles }) => direct !== undefined || roles !== undefined, {
     error: "names neither permissions nor roles",
@@ -27,26 +30,41 @@ export interface Identity {
   workspaceId: string;
   subject: string;
   permissions: ReadonlySet<Permission>;
+  /** The product's, as the token names them. */
+  roles: ReadonlySet<string>;
 }
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-const workspacePattern = /^[A-Za-z0-9._-]{1,64}$/;
+export const workspacePattern = /^[A-Za-z0-9._-]{1,64}$/;
 const maxSubjectLength = 255;
 
 /** Null when the token does not say who calls and for which workspace. */
 export const identityOf = (claims: Claims, map: ClaimMap): Identity | null => {
-  const workspaceId = claimAt(claims, map.workspace);
+  const workspaceId = workspaceOf(claims, map);
   const subject = claimAt(claims, map.subject);
-  if (typeof workspaceId !== "string" || !workspacePattern.test(workspaceId)) return null;
+  if (workspaceId === null) return null;
   if (typeof subject !== "string" || subject === "" || subject.length > maxSubjectLength) return null;
-  const granted = new Set<Permission>();
-  for (const text of textsAt(claims, map.permissions)) if (isPermission(text)) granted.add(text);
-  for (const role of textsAt(claims, map.roles)) {
+  const { granted, roles } = rightsOf(claims, map);
+  return { workspaceId, subject, permissions: new Set(permissions.filter((each) => granted.has(each))), roles };
+};
+
+export const workspaceOf = (claims: Claims, { workspace }: ClaimMap): string | null => {
+  const id = claimAt(claims, workspace);
+  return typeof id === "string" && workspacePattern.test(id) ? id : null;
+};
+
+/** What the token grants, also what is not ours, and the roles it names. */
+export const rightsOf = (
+  claims: Claims,
+  map: ClaimMap,
+): { granted: ReadonlySet<string>; roles: ReadonlySet<string> } => {
+  const granted = new Set(textsAt(claims, map.permissions));
+  const roles = new Set(textsAt(claims, map.roles));
+  for (const role of roles)
     if (Object.hasOwn(map.rolePermissions, role))
       for (const permission of map.rolePermissions[role] ?? []) granted.add(permission);
-  }
-  return { workspaceId, subject, permissions: granted };
+  return { granted, roles };
 };
 
 /** What only ID tokens carry: they say who signed in to the product's pages, not who may call an API. */
@@ -74,6 +92,3 @@ const textsAt = (claims: Claims, name: string | undefined): string[] => {
   if (typeof value === "string") return value.split(" ").filter((text) => text !== "");
   return Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
 };
-
-const known: ReadonlySet<string> = new Set(permissions);
-const isPermission = (text: string): text is Permission => known.has(text);

@@ -4,17 +4,15 @@
  */
 import { type Ambient, iso } from "../ambient.ts";
 import type { Keys } from "../crypto/keys.ts";
-import { platformGeneration } from "../crypto/platform-key.ts";
+import { type PlatformKeys, platformGeneration } from "../crypto/platform-key.ts";
 import { open, type Place, type Sealed, seal, sealedUnder } from "../crypto/seal.ts";
 import type { AccessStore } from "../store/ports.ts";
+import type { Actor } from "./entries.ts";
 
-export interface AccessRecord {
-  /** `read`, `refused`, `sign-in`, `connection-created`, `connection-deleted`. */
-  what: "read" | "refused" | "sign-in" | "connection-created" | "connection-deleted";
+export interface AccessRecord extends Actor {
+  what: "read" | "refused" | "sign-in" | "connection-created" | "connection-deleted" | "person-erased";
   /** Route name from the permission table. */
   route: string;
-  subject: string;
-  ip: string;
   connectionId?: string;
   /** How many objects were answered. */
   count?: number;
@@ -22,6 +20,8 @@ export interface AccessRecord {
   objects?: string[];
   /** Problem code of a refusal. */
   refusal?: string;
+  /** Of an erasure: from when on the person is gone from where. */
+  receipt?: { live: string; caches: string; backups: string };
   correlationId: string;
 }
 
@@ -37,6 +37,23 @@ export interface AccessLog {
   ): Promise<(AccessRecord & { id: string; at: string })[]>;
 }
 
+/** For whoever reads the log and does not write it. */
+export interface AccessTrail {
+  /** Newest first, recorded at `from` or later and before `to` (milliseconds), or before the record `before`. */
+  listBackwards(
+    workspaceId: string,
+    month: string,
+    options: { from: number; to: number; before?: string; limit: number },
+  ): Promise<FoundRecord[]>;
+}
+
+/** `record` is null when it cannot be opened: it was altered, put there by somebody else, or its key is gone. */
+export interface FoundRecord {
+  id: string;
+  at: string;
+  record: AccessRecord | null;
+}
+
 export const makeAccessLog = ({
   ambient,
   keys,
@@ -45,7 +62,7 @@ export const makeAccessLog = ({
   ambient: Ambient;
   keys: Pick<Keys, "platform">;
   store: AccessStore;
-}): AccessLog => {
+}): AccessLog & AccessTrail => {
   const place = (pk: string, id: string): Place => ({
     container: "access",
     partition: pk,
@@ -72,5 +89,42 @@ export const makeAccessLog = ({
         ];
       });
     },
+    listBackwards: async (workspaceId, month, { from, to, before = firstUlid(to), limit }) => {
+      const pk = `${workspaceId}|${month}`;
+      const platform = await keys.platform();
+      const found = await store.listBackwards(pk, { from: firstUlid(from), before, limit });
+      return found.map(({ id, at, content }) => {
+        const generation = platformGeneration(sealedUnder(content), "access");
+        const record = generation === null ? null : openedRecord(platform, generation, place(pk, id), content);
+        return { id, at, record };
+      });
+    },
   };
+};
+
+const openedRecord = (
+  platform: PlatformKeys,
+  generation: number,
+  place: Place,
+  content: Sealed<unknown>,
+): AccessRecord | null => {
+  try {
+    return open(platform.derive("access", generation), place, content as Sealed<AccessRecord>);
+  } catch {
+    return null;
+  }
+};
+
+const crockford = "0123456789abcdefghjkmnpqrstvwxyz";
+const ulidTimeLetters = 10;
+
+/** Before every ULID of this millisecond, and after those of the one before. */
+const firstUlid = (milliseconds: number): string => {
+  let rest = Math.max(0, Math.floor(milliseconds));
+  let letters = "";
+  for (let letter = 0; letter < ulidTimeLetters; letter++) {
+    letters = `${crockford[rest % 32]}${letters}`;
+    rest = Math.floor(rest / 32);
+  }
+  return letters;
 };

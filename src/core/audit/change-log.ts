@@ -56,7 +56,7 @@ export type ChainFault = { sequence: number; fault: "gap" | "prev" | "order" };
 
 /** The first document that does not follow from the one before, or null. `from` is the trusted value before the first one. */
 export const verifyChain = (
-  docs: readonly LogDoc[],
+  docs: readonly Pick<LogDoc, "first" | "last" | "prev" | "body">[],
   from: { sequence: number; chain: string },
 ): { fault: ChainFault | null; sequence: number; chain: string } => {
   let { sequence, chain } = from;

@@ -2,9 +2,19 @@
  * Entries of the change log. An entry is sealed when it is drafted and bound to its own id, not to its number: the number is
  * given at commit, and a commit that has to be repeated at another number re-seals nothing.
  */
+import { z } from "zod";
 import type { Sealed } from "../crypto/seal.ts";
 
-export type EntryKind = "connection" | "tier" | "settings" | "run" | "person" | "group" | "members" | "product-user";
+export type EntryKind =
+  | "connection"
+  | "tier"
+  | "settings"
+  | "security"
+  | "run"
+  | "person"
+  | "group"
+  | "members"
+  | "product-user";
 export type Operation =
   | "created"
   | "updated"
@@ -14,6 +24,7 @@ export type Operation =
   | "excluded"
   | "revived"
   | "removed"
+  | "erased"
   | "changed"
   | "requested"
   | "stopped"
@@ -28,10 +39,23 @@ export interface FieldChange {
 }
 
 /** Who did it, from where. Only callers with `audit:read` see it. */
-export interface Actor {
-  subject: string;
-  ip: string;
-}
+export const Actor = z.strictObject({
+  subject: z.string(),
+  ip: z.string(),
+  /** A program of the product, in its own name. */
+  machine: z.literal(true).optional(),
+  /** Whom the program named as the person it worked for; nobody has checked it. */
+  asserted: z.strictObject({ subject: z.string().optional(), ip: z.string().optional() }).optional(),
+});
+export type Actor = z.infer<typeof Actor>;
+
+/** Of whoever calls, what a record keeps. */
+export const actorOf = ({ subject, ip, machine, asserted }: Actor): Actor => ({
+  subject,
+  ip,
+  ...(machine ? { machine } : {}),
+  ...(asserted ? { asserted } : {}),
+});
 
 export interface EntryDraft {
   id: string;

@@ -22,14 +22,14 @@ export const entriesPerPart = 2000;
 const withoutAmbiguity = /^[^\s\p{C}@*<>()[\]\\,;:"]+$/u;
 const domainLabel = /^(?!-)[\p{L}\p{M}\p{N}-]{1,63}(?<!-)$/u;
 
-/** Not every address that the standards allow, but every one that a mailbox in Microsoft 365 can have; of any script. */
+/** Not every address that the standards allow, but every one that an account of Microsoft 365 can have, sign-in names of guests included; of any script. */
 const isEntry = (text: string): boolean => {
   const at = text.lastIndexOf("@");
   const [name, domain] = [text.slice(0, at), text.slice(at + 1)];
   const labels = domain.split(".");
   return (
     text.length <= maxEntryLength &&
-    (name === "*" || (name.length <= 64 && withoutAmbiguity.test(name))) &&
+    (name === "*" || (name.length <= 256 && withoutAmbiguity.test(name))) &&
     domain.length <= 255 &&
     labels.length >= 2 &&
     labels.every((label) => domainLabel.test(label))

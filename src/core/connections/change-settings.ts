@@ -2,9 +2,10 @@
  * Reads and replaces the settings, with the e-mail blacklist that belongs to them. "Off" is true when this has returned: the epoch
  * has moved, and an older run commits nothing. Each change is a version that can be gone back to.
  */
+import { responsibleOf } from "../access/asserted.ts";
 import { iso } from "../ambient.ts";
 import { logTtlSeconds } from "../audit/change-log.ts";
-import type { FieldChange } from "../audit/entries.ts";
+import { actorOf, type FieldChange } from "../audit/entries.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Keys } from "../crypto/keys.ts";
@@ -84,12 +85,12 @@ export const applyChange =
         ...current,
         settings,
         settingsVersion: current.settingsVersion + 1,
-        settingsBy: seal(ambient, context.ring.sealing, settingsByPlace(connectionId), caller.subject),
+        settingsBy: seal(ambient, context.ring.sealing, settingsByPlace(connectionId), responsibleOf(caller)),
         blacklist: listed?.version ?? current.blacklist,
       };
       const version = settingsDoc(ambient, context.ring, doc, {
         at: iso(ambient.now()),
-        by: { subject: caller.subject, ip: caller.ip },
+        by: actorOf(caller),
         fields: changes.map(({ field }) => field).filter((field) => !field.startsWith("blacklist.")),
         restoredFrom,
       });

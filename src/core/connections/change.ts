@@ -4,7 +4,7 @@
  */
 import type { Ambient } from "../ambient.ts";
 import { draftEntry, type EntryInput } from "../audit/change-log.ts";
-import type { Actor } from "../audit/entries.ts";
+import { type Actor, actorOf } from "../audit/entries.ts";
 import type { ConnectionContext } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { commit } from "../store/commit.ts";
@@ -75,7 +75,7 @@ export const entryOf = (
     cause: "api",
     ...input,
     correlationId: by.correlationId,
-    actor: { subject: by.subject, ip: by.ip },
+    actor: actorOf(by),
   });
 
 /** Throws unless the caller has seen the newest state of what he changes. */

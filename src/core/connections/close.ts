@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { iso } from "../ambient.ts";
 import type { AccessLog } from "../audit/access-log.ts";
+import { actorOf } from "../audit/entries.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { scheduleOf } from "../directory/schedule.ts";
@@ -57,8 +58,7 @@ export const closeConnection =
     await needs.access.record(caller.workspaceId, {
       what: "connection-deleted",
       route: "connections.close",
-      subject: caller.subject,
-      ip: caller.ip,
+      ...actorOf(caller),
       connectionId,
       correlationId: caller.correlationId,
     });

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import type { AccessLog } from "../audit/access-log.ts";
 import { chainStart, logDocument, logTtlSeconds } from "../audit/change-log.ts";
+import { actorOf } from "../audit/entries.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { AppError, isAppError } from "../errors.ts";
@@ -88,8 +89,12 @@ export const createConnection =
       changes,
     });
     const log = logDocument(connectionId, { sequence: 0, chain: chainStart(connectionId) }, ambient.now(), [entry]);
-    const by = { subject: caller.subject, ip: caller.ip };
-    const settings = settingsDoc(ambient, ring, doc, { at: createdAt, by, fields: [], restoredFrom: null });
+    const settings = settingsDoc(ambient, ring, doc, {
+      at: createdAt,
+      by: actorOf(caller),
+      fields: [],
+      restoredFrom: null,
+    });
     const documents: Write[] = [
       { op: "create", doc: log.doc },
       { op: "create", doc },
@@ -106,8 +111,7 @@ export const createConnection =
     await access.record(caller.workspaceId, {
       what: "connection-created",
       route: "connections.create",
-      subject: caller.subject,
-      ip: caller.ip,
+      ...actorOf(caller),
       connectionId,
       correlationId: caller.correlationId,
     });

@@ -45,7 +45,7 @@ export const finishClosing =
     const endsAt = ambient.now() + needs.sliceMilliseconds;
     let head = claimed;
     const commitAs = async (change: Omit<Commit, "worker" | "entries">): Promise<"done" | "moved" | "lost"> => {
-      const result = await commit({ ambient, store }, head, { ...change, worker: { owner, epoch } });
+      const result = await commit({ ambient, store }, head, { ...change, ends: true, worker: { owner, epoch } });
       if ("head" in result) head = result.head;
       return result.outcome === "committed" ? "done" : result.outcome === "moved" ? "moved" : "lost";
     };
@@ -90,7 +90,7 @@ export const finishClosing =
       : "lost-turn";
   };
 
-const emptied = (before: Head): Head => ({
+const emptied = ({ erasing: _, ...before }: Head): Head => ({
   ...before,
   owner: null,
   leaseUntil: 0,
@@ -141,5 +141,7 @@ const remainingOf = (
     "product-groups": listed("product-groups", 10),
     log: () => store.log(connectionId, 0, maxWritesPerCommit),
     proof: () => loaded("proof", tiers.map(ids.proof)),
+    // The last one: while anything is left to be asked for, it says who may.
+    security: () => loaded("security", [ids.security]),
   };
 };

@@ -17,7 +17,7 @@ export interface OpenedConnection {
   context: ConnectionContext;
 }
 
-const connectionIdPattern = /^[0-9a-z]{26}$/;
+export const connectionIdPattern = /^[0-9a-z]{26}$/;
 
 /** Throws `connection-not-found`, the same for an id that is malformed, unknown, or another workspace's. */
 export const openConnection =

@@ -6,6 +6,7 @@ import { ids } from "../store/documents.ts";
 import type { ConnectionIndex, ConnectionRow, DirectoryStore, Page } from "../store/ports.ts";
 import { readHead } from "./change.ts";
 import { type OpenNeeds, openConnection } from "./open.ts";
+import { callerOn } from "./security.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
 
 export interface ReadNeeds extends OpenNeeds, WatchNeeds {
@@ -31,13 +32,23 @@ export const listConnections =
   async (caller: Caller, page: { after?: string; limit: number }): Promise<Page<ConnectionDetails>> => {
     const rows = await needs.index.list(caller.workspaceId, { ...page, limit: page.limit + 1 });
     const shown = rows.slice(0, page.limit);
-    const views = await Promise.all(shown.map(({ id }) => readConnection(needs)(caller, id).catch(absent)));
-    for (const [at, row] of shown.entries()) if (views[at] === null) await sweep(needs, row);
+    const views = await Promise.all(shown.map(({ id }) => readAllowed(needs, caller, id).catch(absent)));
+    for (const [at, row] of shown.entries()) if (views[at] === "absent") await sweep(needs, row);
     return {
-      items: views.filter((view) => view !== null),
+      items: views.filter((view) => typeof view === "object"),
       next: rows.length > page.limit ? (shown.at(-1)?.id ?? null) : null,
     };
   };
+
+/** The route of one connection is not asked for here, so what it would check is checked. */
+const readAllowed = async (
+  needs: ReadNeeds,
+  caller: Caller,
+  connectionId: string,
+): Promise<ConnectionDetails | "hidden"> => {
+  const allowed = await callerOn(needs)(caller, connectionId);
+  return allowed.permissions.has("integration:read") ? readConnection(needs)(allowed, connectionId) : "hidden";
+};
 
 /** A row older than this whose connection is not there belongs to a creation that broke off or a deletion that has ended. */
 export const orphanMilliseconds = 600_000;
@@ -52,7 +63,7 @@ const sweep = async (
 };
 
 /** The row is written before its connection and goes after it. */
-const absent = (error: unknown): null => {
-  if (isAppError(error, "connection-not-found")) return null;
+const absent = (error: unknown): "absent" => {
+  if (isAppError(error, "connection-not-found")) return "absent";
   throw error;
 };

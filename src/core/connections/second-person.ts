@@ -2,6 +2,7 @@
  * Four eyes: where the settings demand it, a plan that the guard has stopped is let go on by somebody else than who asked for the
  * run or changed the settings last. Who that was is kept sealed, beside what was asked or changed.
  */
+import { isResponsible } from "../access/asserted.ts";
 import type { Ambient } from "../ambient.ts";
 import type { Caller } from "../context.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
@@ -25,8 +26,8 @@ export const requesterOf = (ring: KeyRing, { connectionId, id, requestedBy }: Ru
   requestedBy && open(ring.sealing, runSubject(connectionId, id.slice(2)), requestedBy);
 
 /** Throws `second-person-required`. A change of settings voids every plan, so the settings are those of the plan. */
-export const requireSecondPerson = (ring: KeyRing, doc: ConnectionDoc, run: RunDoc, { subject }: Caller): void => {
+export const requireSecondPerson = (ring: KeyRing, doc: ConnectionDoc, run: RunDoc, caller: Caller): void => {
   if (!doc.settings.guard.secondPerson) return;
-  if ([openSettingsBy(ring, doc), requesterOf(ring, run)].includes(subject))
+  if ([openSettingsBy(ring, doc), requesterOf(ring, run)].some((known) => isResponsible(known, caller)))
     throw new AppError("second-person-required");
 };

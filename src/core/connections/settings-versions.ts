@@ -3,6 +3,7 @@
  * directory itself is never rolled back, since Entra ID stays the source of truth.
  */
 import { z } from "zod";
+import { Actor } from "../audit/entries.ts";
 import type { Caller } from "../context.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Keys } from "../crypto/keys.ts";
@@ -25,7 +26,7 @@ export const SettingsVersion = z.strictObject({
   restoredFrom: z.int().nullable(),
   blacklist: z.strictObject({ version: z.int(), entries: z.int() }),
   /** For callers with `audit:read`: who made it. */
-  by: z.strictObject({ subject: z.string(), ip: z.string() }).optional(),
+  by: Actor.optional(),
 });
 export type SettingsVersion = z.infer<typeof SettingsVersion>;
 

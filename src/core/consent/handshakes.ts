@@ -4,15 +4,11 @@
  *
  *   ticket (link to our page) -> sign-in (state) -> consent (state) -> code (redeemed by the product)
  */
-import { createHash, timingSafeEqual } from "node:crypto";
-import type { Ambient } from "../ambient.ts";
+import { timingSafeEqual } from "node:crypto";
 import type { Tier } from "../connections/tiers.ts";
-import type { Keys } from "../crypto/keys.ts";
-import { platformGeneration } from "../crypto/platform-key.ts";
-import { open, type Place, type Sealed, seal, sealedUnder } from "../crypto/seal.ts";
-import { AppError } from "../errors.ts";
-import type { Stored } from "../store/documents.ts";
-import type { HandshakeDoc, HandshakeStore } from "../store/ports.ts";
+import { hashOf, type OneTimeNeeds, oneTime } from "../one-time.ts";
+
+export { hashOf, isSecret, newSecret } from "../one-time.ts";
 
 /** Who asked for which access, and where the browser goes in the end. */
 export interface Asked {
@@ -40,77 +36,16 @@ export interface Steps {
 }
 export type Step = keyof Steps;
 
-export interface HandshakeNeeds {
-  ambient: Ambient;
-  keys: Pick<Keys, "platform">;
-  handshakes: HandshakeStore;
-}
-
-export interface Found<S extends Step> {
-  doc: Stored<HandshakeDoc>;
-  content: Steps[S];
-}
+export type HandshakeNeeds = OneTimeNeeds;
 
 export const handshakeMilliseconds = 600_000;
-/** The database cleans up a little later than the code refuses. */
-const ttlSeconds = handshakeMilliseconds / 1000 + 300;
-
-const secretPattern = /^[A-Za-z0-9_-]{43}$/;
-
-export const newSecret = (ambient: Pick<Ambient, "randomBytes">): string =>
-  ambient.randomBytes(32).toString("base64url");
-
-export const isSecret = (text: string): boolean => secretPattern.test(text);
-
-export const hashOf = (secret: string): string => createHash("sha256").update(secret).digest("hex");
-
-const placeOf = (id: string, step: Step): Place => ({
-  container: "handshakes",
-  partition: id,
-  document: id,
-  fields: step,
-});
-
-export const begin =
-  ({ ambient, keys, handshakes }: HandshakeNeeds) =>
-  async <S extends Step>(step: S, content: Steps[S]): Promise<{ secret: string; expiresAt: number }> => {
-    const secret = newSecret(ambient);
-    const id = hashOf(secret);
-    const platform = await keys.platform();
-    const expiresAt = ambient.now() + handshakeMilliseconds;
-    await handshakes.create({
-      id,
-      kind: step === "code" ? "code" : "connect",
-      expiresAt,
-      state: "open",
-      content: seal(ambient, platform.derive("handshake", platform.current), placeOf(id, step), content),
-      ttl: ttlSeconds,
-    });
-    return { secret, expiresAt };
-  };
 
 /** Throws `consent-attempt-unusable` alike for what is unknown, expired, used, or meant for another step. */
-export const find =
-  ({ ambient, keys, handshakes }: HandshakeNeeds) =>
-  async <S extends Step>(step: S, secret: string): Promise<Found<S>> => {
-    const doc = isSecret(secret) ? await handshakes.read(hashOf(secret)) : null;
-    if (!doc || doc.state !== "open" || doc.expiresAt <= ambient.now()) throw new AppError("consent-attempt-unusable");
-    const generation = platformGeneration(sealedUnder(doc.content), "handshake");
-    if (generation === null) throw new AppError("consent-attempt-unusable");
-    const key = (await keys.platform()).derive("handshake", generation);
-    try {
-      return { doc, content: open(key, placeOf(doc.id, step), doc.content as Sealed<Steps[S]>) };
-    } catch (cause) {
-      throw new AppError("consent-attempt-unusable", { cause });
-    }
-  };
-
-/** Of several that found the same handshake at once, one passes. */
-export const consume =
-  ({ handshakes }: Pick<HandshakeNeeds, "handshakes">) =>
-  async ({ doc }: Found<Step>): Promise<void> => {
-    if (!(await handshakes.replace({ ...doc, state: "used" }))) throw new AppError("consent-attempt-unusable");
-  };
+export const { begin, find, consume } = oneTime<Steps>({
+  kind: (step) => (step === "code" ? "code" : "connect"),
+  milliseconds: () => handshakeMilliseconds,
+  unusable: "consent-attempt-unusable",
+});
 
 /** Whether the cookie that came with a request is the one the attempt began with. */
 export const sameBrowser = (content: { browser: string }, cookie: string | undefined): boolean =>

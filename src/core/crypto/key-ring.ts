@@ -8,6 +8,7 @@
  */
 import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import type { Ambient } from "../ambient.ts";
+import { AppError } from "../errors.ts";
 import { type ContentKey, open, type Place, type Sealed, seal } from "./seal.ts";
 
 export interface KeyRing {
@@ -74,11 +75,19 @@ export const newPersonKey = (
   return { key: contentKey(id, bytes), wrapped: { id, wrapped } };
 };
 
-export const openPersonKey = (ring: KeyRing, connectionId: string, personId: string, key: WrappedKey): ContentKey =>
-  contentKey(
+/** Throws `key-missing` for somebody who was erased. */
+export const openPersonKey = (
+  ring: KeyRing,
+  connectionId: string,
+  personId: string,
+  key: WrappedKey | null,
+): ContentKey => {
+  if (!key) throw new AppError("key-missing");
+  return contentKey(
     key.id,
     Buffer.from(open(ring.wrapping, personKeyPlace(connectionId, personId, key.id), key.wrapped), "base64url"),
   );
+};
 
 /** A key for one run: seals its staged chunks, lives sealed in head, is gone when the run ends. */
 export const newRunKey = (ambient: Ambient): { key: ContentKey; content: RunKeyContent } => {

@@ -4,6 +4,7 @@
  */
 import { type Ambient } from "../ambient.ts";
 import { AppError } from "../errors.ts";
+import { ledgerName } from "../privacy/ledger.ts";
 import { ids, type RingDoc } from "../store/documents.ts";
 import type { DirectoryStore, SecretStore } from "../store/ports.ts";
 import { contentKey, type KeyRing, keyRing, newKeyText, newRingContent, type RingContent } from "./key-ring.ts";
@@ -28,7 +29,12 @@ export interface KeysNeeds {
   secrets: SecretStore;
   store: Pick<DirectoryStore, "read">;
   cacheMilliseconds?: number;
+  /** What has to be done to a connection before its keys are handed out; when it fails there are none. */
+  settle?: (connectionId: string) => Promise<void>;
 }
+
+/** How long a key may stay in memory. */
+export const keyCacheMilliseconds = 600_000;
 
 const missingMilliseconds = 30_000;
 
@@ -47,7 +53,13 @@ const keyBytes = (name: string, value: string): Buffer => {
   return bytes;
 };
 
-export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 }: KeysNeeds): Keys => {
+export const makeKeys = ({
+  ambient,
+  secrets,
+  store,
+  cacheMilliseconds = keyCacheMilliseconds,
+  settle,
+}: KeysNeeds): Keys => {
   const cached = singleFlight<KeyRing>(ambient, cacheMilliseconds);
   const cachedPlatform = singleFlight<PlatformKeys>(ambient, cacheMilliseconds);
 
@@ -97,7 +109,10 @@ export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 
       cached.get(connectionId, async () => {
         const doc = await store.read(connectionId, "ring", ids.ring);
         if (!doc) throw new AppError("key-missing");
-        return keyRing(await unwrap(doc));
+        const content = await unwrap(doc);
+        // Of a draft nobody is stored.
+        if (doc.generation !== null) await settle?.(connectionId);
+        return keyRing(content);
       }),
     draftRing: async (connectionId) => {
       const content: RingContent = { ...newRingContent(ambient), connectionKey: newKeyText(ambient) };
@@ -129,6 +144,7 @@ export const makeKeys = ({ ambient, secrets, store, cacheMilliseconds = 600_000 
     destroy: async (connectionId, generation) => {
       // A draft may have got as far as its secret without its document saying so.
       for (let n = generation ?? 1; n >= 1; n--) await secrets.delete(secretName(connectionId, n));
+      await secrets.delete(ledgerName(connectionId));
       cached.forget(connectionId);
     },
     forget: (connectionId) => cached.forget(connectionId),

@@ -58,13 +58,20 @@ export const roleOf = (
   group: string,
   fields: Readonly<Record<string, unknown>>,
 ): "shown" | "filter" | null => {
-  const { groups, people } = settings;
   const kind = groupKind(fields);
-  const stands = sourcesOf(settings).has(group);
-  const chosen = people.from === "everybody" || closures.scope.has(group);
-  if (groups.include && !stands && groups.unmapped === "import" && chosen && kind !== null && groups.kinds[kind])
-    return "shown";
+  if (kind !== null && settings.groups.kinds[kind] && mayBeShown(settings, closures, group)) return "shown";
   return closures.scope.has(group) || closures.sources.has(group) ? "filter" : null;
+};
+
+/** If it is of a kind that is wanted. */
+export const mayBeShown = (
+  settings: Pick<Settings, "people" | "groups">,
+  closures: Closures,
+  group: string,
+): boolean => {
+  const { groups, people } = settings;
+  const isChosen = people.from === "everybody" || closures.scope.has(group);
+  return groups.include && groups.unmapped === "import" && isChosen && !sourcesOf(settings).has(group);
 };
 
 const sourcesOf = ({ groups }: Pick<Settings, "groups">): Map<string, string> =>

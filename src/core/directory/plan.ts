@@ -21,6 +21,8 @@ export interface PersonChange {
   op: "create" | "update" | "revive" | "deactivate" | "keep";
   from: string | null;
   to: string;
+  /** Only what the scope decides by has changed, and the product does not see that. */
+  silent?: true;
   /** Absent when the person leaves: the stored record stays as it is. */
   record?: PersonRecord;
   evidence?: string;
@@ -60,6 +62,8 @@ export interface KnownPerson {
   hash: string;
   /** Null: removed, and nothing but a stub is left. */
   record: PersonRecord | null;
+  /** What of the record is still worth laying something over, where that is not all. */
+  base?: PersonRecord;
 }
 
 export interface KnownGroup {
@@ -139,7 +143,7 @@ export const planPerson = (
   if (object.removed) return leave(object.removed === "changed" ? "soft-deleted" : "deleted");
   if (known?.state === "erased") return { change: null, kept: 0 };
 
-  const base = earlier ?? known?.record ?? null;
+  const base = earlier ?? known?.base ?? known?.record ?? null;
   const {
     fields,
     known: facts,
@@ -153,8 +157,12 @@ export const planPerson = (
   const from = known?.version ?? null;
   if (to === from) return { change: null, kept };
   const op = known === null ? "create" : known.state === "active" && !known.left ? "update" : "revive";
-  return { change: { kind: "person", id, op, from, to, record }, kept };
+  const silent = op === "update" && known?.record && isSameToTheProduct(known.record, record);
+  return { change: { kind: "person", id, op, from, to, ...(silent ? { silent } : {}), record }, kept };
 };
+
+const isSameToTheProduct = (one: PersonRecord, other: PersonRecord): boolean =>
+  one.manager === other.manager && canonicalJson(one.fields) === canonicalJson(other.fields);
 
 /** Which document a group is, in one connection. */
 export type GroupIdentity = Pick<GroupChange, "id" | "role" | "of">;

@@ -120,6 +120,18 @@ export const factsOf = ({ fields, known }: Pick<PersonRecord, "fields" | "known"
 export const sameValue = (one: FieldValue | null | undefined, other: FieldValue | null | undefined): boolean =>
   one === other || (Array.isArray(one) && Array.isArray(other) && JSON.stringify(one) === JSON.stringify(other));
 
+/** Without the fields that came from another property then: its value is no older value of the one that they come from now. */
+export const underAttributes = (
+  record: PersonRecord,
+  before: AttributeSettings,
+  now: AttributeSettings,
+): PersonRecord => ({
+  ...record,
+  fields: Object.fromEntries(
+    Object.entries(record.fields).filter(([field]) => before[field]?.from === now[field]?.from),
+  ),
+});
+
 /** What has to be asked of Graph for these fields; in the order of the catalogue, so that the same fields give the same question. */
 export const propertiesFor = (attributes: AttributeSettings): CatalogueName[] => {
   const wanted = new Set<string>([...decisive, ...Object.values(attributes).map(({ from }) => from)]);

@@ -93,9 +93,7 @@ const storedPerson = async (
   personId: string,
 ): Promise<Stored<PersonDoc> | null> => {
   if (!personPattern.test(personId)) throw new AppError("person-not-found");
-  const stored = await store.read(context.connectionId, "person", ids.person(personId));
-  if (stored?.state === "erased") throw new AppError("state-conflict", { detail: "The person was erased." });
-  return stored;
+  return store.read(context.connectionId, "person", ids.person(personId));
 };
 
 const planOff = async (needs: SwitchNeeds, opened: OpenedConnection, personId: string): Promise<Plan> => {
@@ -114,7 +112,8 @@ const planOn = async (
   const { context, doc } = opened;
   const { ring, settings } = context;
   const stored = await storedPerson(needs, opened, personId);
-  const known = stored && knownPerson(ring, stored);
+  // Whoever was erased comes back as somebody new.
+  const known = stored && stored.state !== "erased" ? knownPerson(ring, stored) : null;
   if (!known?.record && ref === undefined)
     throw new AppError(stored ? "invalid-request" : "person-not-found", stored ? { field: "ref" } : {});
   const oid = ref === undefined ? (known?.record?.oid ?? "") : openRef(needs.ambient, context, ref, personId);
@@ -151,7 +150,8 @@ const write = async (
   const { connectionId, settings } = context;
   const marker = await markerWrite(needs, connectionId, personId, plan.enabled);
   const person = await personWrite(needs, caller, context, plan);
-  const writes = [marker, person?.write].flatMap((each) => (each ? [each] : []));
+  const isBack = marker?.wasErased === true;
+  const writes = [marker?.write, person?.write].flatMap((each) => (each ? [each] : []));
   if (writes.length === 0) return true;
   const op = plan.enabled ? "enabled" : "excluded";
   const entries: EntryDraft[] = [
@@ -165,17 +165,27 @@ const write = async (
     writes,
     entries,
     advance: (fresh) => ({
-      ...fresh,
+      ...withoutErasureOf(personId, fresh),
       marked: true,
       counters: { ...fresh.counters, people: fresh.counters.people + (person ? active : 0) },
       retireAt: person?.state === "deactivated" ? (fresh.retireAt ?? retiresAt(settings, now)) : fresh.retireAt,
+      // The memberships went with the erasure, and no delta tells of them again.
+      suspect: fresh.suspect || isBack,
       // A run under way may have planned this person the other way round.
-      ...(plan.enabled ? {} : { epoch: fresh.epoch + 1, ...scheduleAfter(fresh, plain, plain, now, isInTrouble(doc)) }),
+      ...(plan.enabled && !isBack
+        ? {}
+        : { epoch: fresh.epoch + 1, ...scheduleAfter(fresh, plain, plain, now, isInTrouble(doc)) }),
     }),
   });
   if (result.outcome !== "committed") return false;
-  if (!plan.enabled) await hintNow(needs, connectionId);
+  if (!plan.enabled || isBack) await hintNow(needs, connectionId);
   return true;
+};
+
+/** What is left of an erasure would be done to somebody who has just come back. */
+const withoutErasureOf = (personId: string, head: Head): Head => {
+  if (head.erasing?.entry.object === personId) throw new AppError("changed-meanwhile");
+  return head;
 };
 
 /** Null: that is how it is already. */
@@ -184,13 +194,17 @@ const markerWrite = async (
   connectionId: string,
   personId: string,
   enabled: boolean,
-): Promise<Write | null> => {
+): Promise<{ write: Write; wasErased: boolean } | null> => {
   const id = ids.marker(personId);
   const stored = await store.read(connectionId, "marker", id);
   const marker = enabled ? "enabled" : "excluded";
   if (stored?.marker === marker) return null;
-  const doc: MarkerDoc = { id, kind: "marker", connectionId, v: 1, marker, changedAt: iso(ambient.now()) };
-  return stored ? { op: "replace", doc, etag: stored._etag } : { op: "create", doc };
+  const wasErased = stored?.marker === "erased";
+  if (wasErased && !enabled) throw new AppError("state-conflict", { detail: "The person was erased." });
+  // Younger than what it replaces, whatever the clocks say: the ledger of erasures is compared with it.
+  const changedAt = iso(Math.max(ambient.now(), stored ? Date.parse(stored.changedAt) + 1 : 0));
+  const doc: MarkerDoc = { id, kind: "marker", connectionId, v: 1, marker, changedAt };
+  return { write: stored ? { op: "replace", doc, etag: stored._etag } : { op: "create", doc }, wasErased };
 };
 
 interface PersonWrite {
@@ -205,6 +219,9 @@ const personWrite = async (
   context: OpenedConnection["context"],
   { change, stored }: Plan,
 ): Promise<PersonWrite | null> => {
+  // A stub that says `erased` would keep the person out for ever; the marker says what holds now.
+  if (!change && stored?.state === "erased")
+    return { write: { op: "delete", id: stored.id, etag: stored._etag }, entry: null, state: "erased" };
   if (!change) return null;
   const { subject, ip, correlationId } = caller;
   const writing: Writing = {
@@ -229,6 +246,6 @@ const writtenPerson = (
   change: PersonChange,
   stored: Stored<PersonDoc> | null,
 ): WrittenPerson | null => {
-  if (stored) return changedPerson(writing, change, stored);
+  if (stored && stored.state !== "erased") return changedPerson(writing, change, stored);
   return change.record ? createdPerson(writing, change, change.record) : null;
 };

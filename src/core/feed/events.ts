@@ -13,6 +13,8 @@ const eventTexts = {
     "The connection was renamed, changed its state, or is to be deleted. With the code of a problem as evidence it needs attention or is in quarantine; `recovered` ends that.",
   "tier.updated": "A tier of access was wanted, approved, confirmed or taken back; `object` is the tier.",
   "settings.updated": "Somebody changed the settings of the directory sync.",
+  "security.updated":
+    "Somebody changed who may do what on this connection. What changed is told to `integration:secure` and `audit:read` only.",
   "run.requested": "Somebody asked for a run; `object` is the run.",
   "run.updated": "Somebody asked for the mail of a dry run again.",
   "run.stopped": "The guard has stopped the plan of a run, which now waits for approval.",
@@ -27,6 +29,8 @@ const eventTexts = {
   "person.kept":
     "A person no longer belongs to the sync, for the reason in `evidence`, and stays as the settings want it: nothing more is told of the person until it is synchronised again.",
   "person.removed": "What was kept of a person who had left is gone; the link to a product user stays.",
+  "person.erased":
+    "A person was erased, with the link to a product user and the memberships: what the product holds of the person is to go as well. Of earlier changes the content is `erased`.",
   "person.enabled": "Somebody switched the synchronisation of a person on by hand.",
   "person.excluded": "Somebody switched the synchronisation of a person off by hand.",
   "person.revived":
@@ -62,6 +66,7 @@ const partsOf = {
   connection: { run, evidence, correlationId },
   tier: { correlationId },
   settings: { correlationId },
+  security: { correlationId },
   run: { run, evidence, correlationId },
   person: { run, evidence, correlationId, groups, changes: fieldChanges },
   group: { run, evidence, productGroup, changes: fieldChanges },

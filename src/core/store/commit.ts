@@ -10,6 +10,7 @@
 import type { Ambient } from "../ambient.ts";
 import { logDocument, logTtlSeconds } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
+import { unrecorded } from "../audit/record-rule.ts";
 import { AppError } from "../errors.ts";
 import { type Head, ids, type LogDoc, type Stored } from "./documents.ts";
 import { type DirectoryStore, type Expiry, UnknownOutcome, type Write } from "./ports.ts";
@@ -23,7 +24,10 @@ export interface Commit {
   /** Pure: what becomes of head, apart from what commit itself moves. Called again for every head it is laid on. */
   advance?: (head: Head) => Head;
   writes?: readonly (Write | Expiry)[];
+  /** What tells of the writes: without it a change is refused (`record-rule.ts`). */
   entries?: readonly EntryDraft[];
+  /** The connection itself ends, and its log with it: the record is in the access log. */
+  ends?: true;
   /** The worker that holds the lease, with the epoch its run began under; absent for everybody else. */
   worker?: { owner: string; epoch: number };
 }
@@ -55,7 +59,9 @@ export const commit = async (
   change: Commit,
 ): Promise<CommitOutcome> => {
   const { connectionId } = from;
-  const { advance = (head: Head) => head, writes = [], entries = [], worker } = change;
+  const { advance = (head: Head) => head, writes = [], entries = [], ends, worker } = change;
+  const untold = ends ? null : unrecorded(writes, entries);
+  if (untold !== null) throw new AppError("unexpected", { detail: `A change without its record: ${untold}.` });
   const commitId = ambient.ulid();
   const unanswered: LogDoc[] = [];
   let head = from;

@@ -2,6 +2,7 @@
  * The documents of a connection's partition in container `directory`, and their ids. What is clear here is listed in
  * docs/storage.md; everything else is `Sealed`.
  */
+import type { Grant } from "../access/grants.ts";
 import type { Actor, EntryDraft } from "../audit/entries.ts";
 import type { Settings } from "../connections/settings.ts";
 import type { Tier, TierRecord } from "../connections/tiers.ts";
@@ -115,6 +116,15 @@ export interface ProofDoc extends Base {
   administrator: Sealed<{ oid: string; name: string; userPrincipalName: string }>;
 }
 
+/** Who may do what on this connection; absent or empty: what the product's tokens say. */
+export interface SecurityDoc extends Base {
+  id: "security";
+  kind: "security";
+  workspaceId: string;
+  grants: Sealed<Grant[]>;
+  changedAt: string;
+}
+
 export type PersonState = "active" | "deactivated" | "removed" | "erased";
 
 export interface PersonDoc extends Base {
@@ -126,8 +136,9 @@ export interface PersonDoc extends Base {
   leftAt: string | null;
   /** Keyed hash of the record; what a planned change must still find when it is applied. */
   hash: string;
-  key: WrappedKey;
-  /** Null: removed; only this stub is left. */
+  /** Null: erased; what was sealed under it opens nowhere any more. */
+  key: WrappedKey | null;
+  /** Null: removed or erased; only this stub is left. */
   record: Sealed<PersonRecord> | null;
   mailIndex: string | null;
   upnIndex: string | null;
@@ -244,6 +255,14 @@ export interface RunDoc extends Base {
   requestedBy: Sealed<string> | null;
   /** Of a dry run whose result is to be mailed; absent when no mail was asked for. */
   mail?: RunMail;
+  /** Of a dry run that has come to its end. */
+  plan?: KeptPlan;
+}
+
+/** Where in `work` the plan of a dry run is opened from, and until when it is shown. */
+export interface KeptPlan {
+  part: string;
+  until: string;
 }
 
 /** What a run keeps in head between two slices. Only the owner of the lease moves it. */
@@ -253,6 +272,8 @@ export interface RunState {
   cause: RunCause;
   /** The settings it is made under, where these are not the connection's. */
   proposed?: Settings;
+  /** What half of it makes of the directory, only a full read mends: other settings, or groups that decide who else is held. */
+  reshapes: boolean;
   epoch: number;
   phase: "reading" | "weighing" | "waiting" | "applying";
   startedAt: number;
@@ -311,8 +332,19 @@ export interface Head extends Base {
   size: PartitionSize;
   /** Object ids of groups that are removed and have shards left. */
   emptying: string[];
+  /** Whose erasure is under way; absent: nobody's. */
+  erasing?: Erasing;
   /** Removals of the last days, for the guard. */
   guard: GuardDay[];
+}
+
+/** There is one erasure of a connection at a time. */
+export interface Erasing {
+  owner: string;
+  /** After this time, ms, whoever comes finishes it. */
+  until: number;
+  /** Of the log; `object` is the person. */
+  entry: EntryDraft;
 }
 
 export interface RequestedRun {
@@ -340,6 +372,7 @@ export type DirectoryDoc =
   | ConnectionDoc
   | RingDoc
   | ProofDoc
+  | SecurityDoc
   | PersonDoc
   | ProductUserDoc
   | MarkerDoc
@@ -357,6 +390,7 @@ export const ids = {
   head: "head" as const,
   connection: "connection" as const,
   ring: "ring" as const,
+  security: "security" as const,
   proof: (tier: Tier): string => `proof:${tier}`,
   person: (personId: string): string => `u:${personId}`,
   marker: (personId: string): string => `x:${personId}`,

@@ -75,6 +75,12 @@ export interface DirectoryStore {
     value: string,
     limit: number,
   ): Promise<Stored<DocOf<"person">>[]>;
+  /** By index value: how many people are synchronised who have it. */
+  countByIndex(
+    connectionId: string,
+    index: "mailIndex" | "upnIndex",
+    values: readonly string[],
+  ): Promise<Map<string, number>>;
   /** Deactivated people who left before this time, who left first first. */
   leftBefore(connectionId: string, time: string, limit: number): Promise<Stored<DocOf<"person">>[]>;
   /** Ids only, in id order. */
@@ -85,11 +91,18 @@ export interface DirectoryStore {
   ): Promise<string[]>;
   /** Log documents whose last entry is after `after`, oldest first. */
   log(connectionId: string, after: number, limit: number): Promise<Stored<DocOf<"log">>[]>;
+  /** Log documents whose last entry is `through` or before, newest first; with `person` those that tell of this one. */
+  logBackwards(
+    connectionId: string,
+    options: { through: number; limit: number; person?: string },
+  ): Promise<Stored<DocOf<"log">>[]>;
   /** When the first entry after `after` was recorded; null when there is none. */
   loggedAt(connectionId: string, after: number): Promise<string | null>;
   /** Object ids of the groups whose shards contain the person. */
   groupsOf(connectionId: string, personId: string): Promise<string[]>;
-  /** Connections whose head's `wakeAt` has come. This and the next two are the only queries without a connection. */
+  /** Of every connection that has a log: how far it has come. Without a connection, like the next three. */
+  heads(): Promise<{ connectionId: string; sequence: number; chain: string }[]>;
+  /** Connections whose head's `wakeAt` has come. */
   due(now: number, limit: number): Promise<string[]>;
   /** Connections whose head's `retireAt` has come. */
   dueToRetire(now: number, limit: number): Promise<string[]>;
@@ -149,10 +162,12 @@ export interface WorkStore {
 /** Consent, sign-in and one-time codes; id = SHA-256 of the secret. */
 export interface HandshakeDoc {
   id: string;
-  kind: "connect" | "code";
+  kind: "connect" | "code" | "sso";
   /** Checked in code; TTL only cleans up. */
   expiresAt: number;
   state: string;
+  /** Of a used code of the sign-in: id of the access token it was redeemed for. */
+  issued?: string;
   content: Sealed<unknown>;
   ttl: number;
 }
@@ -162,11 +177,25 @@ export interface HandshakeStore {
   read(id: string): Promise<Stored<HandshakeDoc> | null>;
   /** False when somebody else moved it first: the handshake was used. */
   replace(doc: Stored<HandshakeDoc>): Promise<boolean>;
+  /** True for the first who asks for this id, false for everybody else until the time is over. */
+  claim(id: string, ttlSeconds: number): Promise<boolean>;
+}
+
+/** Container `shared`: which connections of a tenant offer sign-in. Only a hint: whether one does is in its own document. */
+export interface TenantIndex {
+  connectionsOf(tid: string): Promise<string[]>;
+  add(tid: string, connectionId: string): Promise<void>;
+  remove(tid: string, connectionId: string): Promise<void>;
 }
 
 /** One record of a request that read personal data or was refused; container `access`. */
 export interface AccessStore {
   append(doc: { id: string; pk: string; at: string; ttl: number; content: Sealed<unknown> }): Promise<void>;
+  /** Newest first, of the ids from `from` on and before `before`. */
+  listBackwards(
+    pk: string,
+    options: { from: string; before: string; limit: number },
+  ): Promise<{ id: string; at: string; content: Sealed<unknown> }[]>;
   list(
     pk: string,
     options: { after?: string; limit: number },

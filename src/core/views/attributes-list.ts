@@ -15,6 +15,8 @@ export const AttributeView = z.strictObject({
   description: z.string(),
   /** The sync scope decides by it: it is read of everybody, mapped or not. */
   decisive: z.boolean(),
+  /** Of the fields that it fills: they are never written back, and a change in the product is overwritten. */
+  managedBy: z.literal("entra"),
   /** Fields of the product that the settings fill from it. */
   mappedTo: z.array(z.string()),
 });
@@ -30,6 +32,7 @@ export const publishedAttributes: readonly Omit<AttributeView, "mappedTo">[] = O
   type,
   permission: "User.Read.All",
   freshness: "follows-changes",
+  managedBy: "entra",
   byDefault,
   description,
   decisive: deciding.has(name),

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { Ambient } from "../ambient.ts";
 import { entriesOf, openActor, openChanges } from "../audit/change-log.ts";
-import type { EntryDraft } from "../audit/entries.ts";
+import { Actor, type EntryDraft } from "../audit/entries.ts";
 import { withoutAddresses } from "../connections/blacklist.ts";
 import { readHead } from "../connections/change.ts";
 import { type OpenedConnection, tenantInUse } from "../connections/open.ts";
@@ -32,7 +32,7 @@ export const ChangeView = z.strictObject({
   /** `<kind>.<op>`; its form is in `/api/v1/events.json`. */
   type: z.string(),
   version: z.literal(eventVersion),
-  kind: z.enum(["connection", "tier", "settings", "run", "person", "group", "members", "product-user"]),
+  kind: z.enum(["connection", "tier", "settings", "security", "run", "person", "group", "members", "product-user"]),
   op: z.enum([
     "created",
     "updated",
@@ -42,6 +42,7 @@ export const ChangeView = z.strictObject({
     "excluded",
     "revived",
     "removed",
+    "erased",
     "changed",
     "requested",
     "stopped",
@@ -64,14 +65,14 @@ export const ChangeView = z.strictObject({
   evidence: z.string().optional(),
   /**
    * `erased`: there was content, and its key no longer exists. `withheld`: an administrator's approval that this workspace has
-   * not confirmed; it may have come from anybody who was sent the link.
+   * not confirmed (it may have come from anybody who was sent the link), or rights of people, for whoever may not see them.
    */
   content: z.enum(["open", "erased", "withheld"]),
   changes: z.array(z.strictObject({ field: z.string(), before: z.unknown(), after: z.unknown() })),
   /** Of somebody who is new: what the product may recognise the person by. */
   matchHints: MatchHints.optional(),
   /** For callers with `audit:read`: who did it; null for what the system did. */
-  actor: z.strictObject({ subject: z.string(), ip: z.string() }).nullable().optional(),
+  actor: Actor.nullable().optional(),
 });
 export type ChangeView = z.infer<typeof ChangeView>;
 
@@ -147,7 +148,8 @@ const entriesAfter = async (
 
 const isAboutPerson = ({ kind }: EntryDraft): boolean => kind === "person" || kind === "product-user";
 
-const changeViews = async (
+/** Entries as this caller may see them. */
+export const changeViews = async (
   store: DirectoryStore,
   { doc, context }: OpenedConnection,
   entries: readonly Entry[],
@@ -155,6 +157,7 @@ const changeViews = async (
 ): Promise<ChangeView[]> => {
   const showActors = permissions.has("audit:read");
   const showBlacklist = permissions.has("integration:setup");
+  const showRights = showActors || permissions.has("integration:secure");
   const people = entries.filter((entry) => entry.changes && isAboutPerson(entry)).map(({ object }) => object);
   const keys = await personKeys(store, context, people);
   return entries.map((entry) => {
@@ -162,6 +165,7 @@ const changeViews = async (
     const clear = { ...rest, type: `${entry.kind}.${entry.op}`, version: eventVersion } as const;
     if (isUnconfirmed(context, entry, tenantInUse(doc)))
       return { ...clear, content: "withheld", changes: [], ...(showActors ? { actor: null } : {}) };
+    if (entry.kind === "security" && !showRights) return { ...clear, content: "withheld", changes: [] };
     const key = isAboutPerson(entry) ? keys.get(entry.object) : context.ring.sealing;
     // A person who was erased and came back has a new key, which opens nothing of before.
     const readable = !changes || (key !== undefined && sealedUnder(changes) === key.id);

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { Ambient } from "../ambient.ts";
 import { draftEntry } from "../audit/change-log.ts";
-import type { EntryDraft } from "../audit/entries.ts";
+import { actorOf, type EntryDraft } from "../audit/entries.ts";
 import { readHead } from "../connections/change.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
 import { blindIndex, openPersonKey } from "../crypto/key-ring.ts";
@@ -89,7 +89,7 @@ export const linkEntry = (
     correlationId: caller.correlationId,
     changes: [{ field: "productUserId", ...link }],
     key: openPersonKey(ring, connectionId, personId, doc.key),
-    actor: { subject: caller.subject, ip: caller.ip },
+    actor: actorOf(caller),
   });
 };
 

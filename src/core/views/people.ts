@@ -7,7 +7,8 @@ import { productUserPlace } from "../directory/places.ts";
 import { knownPerson } from "../directory/run/known.ts";
 import { AppError } from "../errors.ts";
 import { ids, type PersonDoc, personOf, type Stored } from "../store/documents.ts";
-import type { DirectoryStore, LinkState, Page } from "../store/ports.ts";
+import type { DirectoryStore, Page } from "../store/ports.ts";
+import { ambiguousPeople } from "./ambiguous-people.ts";
 import { from, openReadable, type PageRequest, pageOf, type ViewNeeds } from "./readable.ts";
 
 export const PersonStateName = z.enum(["active", "deactivated", "removed", "erased"]);
@@ -21,6 +22,8 @@ export const PersonView = z.strictObject({
   reason: z.string().nullable(),
   /** Null when nothing but the id is kept. */
   attributes: Attributes.nullable(),
+  /** Who is the source of truth for every attribute: what the product changes in its own copy is overwritten. */
+  managedBy: z.literal("entra"),
   manager: z.string().nullable(),
   productUserId: z.string().nullable(),
   changedAt: z.iso.datetime(),
@@ -31,11 +34,12 @@ export type PersonView = z.infer<typeof PersonView>;
 export const PersonDetails = PersonView.extend({ groups: z.array(z.string()) });
 export type PersonDetails = z.infer<typeof PersonDetails>;
 
-export const LinkStateName = z.enum(["linked", "unmatched"]);
+/** `ambiguous`: unmatched, and somebody else has the same address. */
+export const LinkStateName = z.enum(["linked", "unmatched", "ambiguous"]);
 
 export interface PeopleFilter {
   state?: z.infer<typeof PersonStateName> | undefined;
-  link?: LinkState | undefined;
+  link?: z.infer<typeof LinkStateName> | undefined;
 }
 
 export const listPeople =
@@ -46,6 +50,11 @@ export const listPeople =
     { state = "active", link, after, limit }: PageRequest & PeopleFilter,
   ): Promise<Page<PersonView>> => {
     const { context } = await openReadable(needs)(caller.workspaceId, connectionId);
+    if (link === "ambiguous") {
+      if (state !== "active") return { items: [], next: null };
+      const { shown, next } = await ambiguousPeople(needs.store, connectionId, { ...from(after), limit });
+      return { items: await personViews(needs.store, context, shown), next };
+    }
     const found = await needs.store.list(connectionId, "person", {
       ...from(after),
       limit: limit + 1,
@@ -115,6 +124,7 @@ export const personViews = async (
       state: doc.state,
       reason: doc.reason,
       attributes: record?.fields ?? null,
+      managedBy: "entra",
       manager: manager !== null && states.get(ids.person(manager)) === "active" ? manager : null,
       productUserId: record ? productUserOf({ connectionId, ring }, doc) : null,
       changedAt: doc.changedAt,

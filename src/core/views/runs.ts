@@ -1,5 +1,6 @@
 /** Asks for a run, and shows runs. What a run is doing now is in head; its document has what was asked and how it ended. */
 import { z } from "zod";
+import { responsibleOf } from "../access/asserted.ts";
 import { type Ambient, iso } from "../ambient.ts";
 import { logTtlSeconds } from "../audit/change-log.ts";
 import { entryOf, readHead } from "../connections/change.ts";
@@ -138,7 +139,7 @@ const requestOnce = async (
   const now = ambient.now();
   const run: RunDoc = {
     ...newRun(doc, runId, mode, now),
-    requestedBy: sealSubject(ambient, context.ring, runSubject(connectionId, runId), caller.subject),
+    requestedBy: sealSubject(ambient, context.ring, runSubject(connectionId, runId), responsibleOf(caller)),
     ...(mail ? { mail: { state: "waiting", at: iso(now), reason: null } } : {}),
     ...(proposed ? { impact: true } : {}),
   };

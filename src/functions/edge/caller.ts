@@ -1,14 +1,31 @@
 /**
  * Who calls: an access token of one of the product's issuers, verified in full. Tokens of our own sign-in broker, ID tokens and
- * tokens of programs are not taken.
+ * tokens of programs that are not listed are not taken. A listed program says by headers for which workspace it acts, and whom it
+ * works for; a person's token takes no such header.
  */
 import { createRemoteJWKSet, decodeJwt, errors, jwtVerify } from "jose";
 import type { TokenIssuer } from "../../config.ts";
 import { type Identity, identityOf, isIdToken, isMachineToken } from "../../core/access/claims.ts";
+import {
+  actingRefusal,
+  actorHeader,
+  actorIpHeader,
+  askedWorkspace,
+  type Machine,
+  type MachineClient,
+  machineClientOf,
+  machineOf,
+  workspaceHeader,
+} from "../../core/access/machine-clients.ts";
+import type { Asserted, Caller } from "../../core/context.ts";
 import { AppError } from "../../core/errors.ts";
+import { addressIn, type HeaderSource } from "./client-ip.ts";
+
+/** What a valid token stands for. */
+export type Bearer = (Identity & { kind: "person" }) | Machine;
 
 /** `authorization` as the header came. Throws `token-missing`, `token-invalid`, or that the issuer's keys cannot be read. */
-export type CallerVerifier = (authorization: string | null) => Promise<Identity>;
+export type CallerVerifier = (authorization: string | null) => Promise<Bearer>;
 
 const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
 const maxTokenLength = 16_384;
@@ -16,7 +33,11 @@ const maxLifetimeSeconds = 3600;
 const clockToleranceSeconds = 30;
 const keysTimeoutMs = 5000;
 
-export const callerVerifier = (issuers: readonly TokenIssuer[], now: () => number): CallerVerifier => {
+export const callerVerifier = (
+  issuers: readonly TokenIssuer[],
+  now: () => number,
+  machineClients: readonly MachineClient[] = [],
+): CallerVerifier => {
   const known = new Map(
     issuers.map((issuer) => [
       issuer.issuer,
@@ -39,12 +60,52 @@ export const callerVerifier = (issuers: readonly TokenIssuer[], now: () => numbe
       currentDate: new Date(now()),
     }).catch(refused);
     const { exp = Number.POSITIVE_INFINITY, iat = 0 } = payload;
-    if (exp - iat > maxLifetimeSeconds || isIdToken(payload) || isMachineToken(payload))
-      throw new AppError("token-invalid");
-    const identity = identityOf(payload, issuer.claims);
+    if (exp - iat > maxLifetimeSeconds || isIdToken(payload)) throw new AppError("token-invalid");
+    const client = machineClientOf(machineClients, issuer.issuer, payload);
+    if (client) return machineOf(client, payload, issuer.claims);
+    const identity = isMachineToken(payload) ? null : identityOf(payload, issuer.claims);
     if (!identity) throw new AppError("token-invalid");
-    return identity;
+    return { ...identity, kind: "person" };
   };
+};
+
+/** `refusal`: why nothing may be done with this token and these headers, in a workspace whose record it belongs into. */
+export const callerFrom = (
+  bearer: Bearer,
+  headers: HeaderSource,
+  request: { ip: string; correlationId: string },
+): { caller: Caller; refusal: AppError | null } => {
+  const { subject, permissions, roles } = bearer;
+  const shared = { subject, permissions, roles, ...request };
+  if (bearer.kind === "person") {
+    const speaksForOthers = [workspaceHeader, actorHeader, actorIpHeader].some((name) => headers.get(name) !== null);
+    const detail = "Only a listed program names a workspace, or a person it works for.";
+    return {
+      caller: { ...shared, workspaceId: bearer.workspaceId },
+      refusal: speaksForOthers ? new AppError("permission-missing", { detail }) : null,
+    };
+  }
+  const workspaceId = askedWorkspace(headers.get(workspaceHeader));
+  const asserted = assertedIn(headers);
+  return {
+    caller: { ...shared, workspaceId, machine: true, ...(asserted ? { asserted } : {}) },
+    refusal: actingRefusal(bearer, workspaceId),
+  };
+};
+
+/** Visible ASCII: header values are no place for anything else. */
+const actorPattern = /^[!-~](?:[ -~]{0,253}[!-~])?$/;
+
+const assertedIn = (headers: HeaderSource): Asserted | null => {
+  const subject = headers.get(actorHeader);
+  const address = headers.get(actorIpHeader);
+  if (subject === null && address === null) return null;
+  if (subject !== null && !actorPattern.test(subject))
+    throw new AppError("invalid-request", { field: "X-Actor-Id", detail: "1 to 255 visible characters of ASCII." });
+  const ip = addressIn(address);
+  if (address !== null && ip === null)
+    throw new AppError("invalid-request", { field: "X-Actor-IP", detail: "This is no IP address." });
+  return { ...(subject === null ? {} : { subject }), ...(ip === null ? {} : { ip }) };
 };
 
 const bearer = (authorization: string | null): string => {

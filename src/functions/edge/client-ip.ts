@@ -25,15 +25,25 @@ const unknown = "unknown";
 const fromRight = (headers: HeaderSource, count: number): string | null =>
   (headers.get("x-forwarded-for") ?? "").split(",").at(-count) ?? null;
 
-/** `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`; a mapped IPv4 address is shown as such. */
-const parsed = (text: string | null): string => {
+const parsed = (text: string | null): string => addressIn(text) ?? unknown;
+
+/** `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`; a mapped IPv4 address is shown as such. Null: no address. */
+export const addressIn = (text: string | null): string | null => {
   const [, bracketed, four, bare] =
     /^(?:\[([0-9a-f:.]+)\](?::\d{1,5})?|(\d{1,3}(?:\.\d{1,3}){3})(?::\d{1,5})?|([0-9a-f:.]+))$/i.exec(
       text?.trim() ?? "",
     ) ?? [];
   const six = bracketed ?? bare;
-  if (four !== undefined)
-    return ipaddr.IPv4.isValidFourPartDecimal(four) ? ipaddr.IPv4.parse(four).toString() : unknown;
-  if (six === undefined || !ipaddr.IPv6.isValid(six)) return unknown;
+  if (four !== undefined) return ipaddr.IPv4.isValidFourPartDecimal(four) ? ipaddr.IPv4.parse(four).toString() : null;
+  if (six === undefined || !ipaddr.IPv6.isValid(six)) return null;
   return ipaddr.process(six).toString();
+};
+
+/** Whoever has an IPv6 address has the 2^64 around it as well. */
+export const networkOf = (address: string): string => {
+  if (!ipaddr.IPv6.isValid(address)) return address;
+  return ipaddr.IPv6.parse(address)
+    .parts.slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(":");
 };

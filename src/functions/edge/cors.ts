@@ -2,7 +2,7 @@
 import type { HttpRequest } from "@azure/functions";
 import { type Answer, securityHeaders } from "./problem.ts";
 
-const exposed = "ETag, Location, Retry-After, X-Correlation-Id";
+const exposed = "ETag, Link, Location, Retry-After, X-Correlation-Id";
 const accepted = "Authorization, Content-Type, If-Match";
 const preflightSeconds = "600";
 

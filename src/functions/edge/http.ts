@@ -1,15 +1,17 @@
 /**
- * What all routes of the API share. Order: verb, caller, permission, form, use-case, record, answer. A read of personal data and
- * a refusal are answered only after they have been recorded.
+ * What all routes of the API share. Order: verb, caller, rate, permission (of the token, then on the connection), form, use-case,
+ * record, answer. A read of personal data and a refusal are answered only after they have been recorded.
  */
 import type { HttpHandler, HttpRequest, InvocationContext } from "@azure/functions";
+import type { CostClass, RateLimiter } from "../../core/access/rate-limits.ts";
 import type { AccessLog, AccessRecord } from "../../core/audit/access-log.ts";
+import { actorOf } from "../../core/audit/entries.ts";
 import type { Caller } from "../../core/context.ts";
 import { AppError } from "../../core/errors.ts";
 import type { PageRequest } from "../../core/views/readable.ts";
 import type { Route } from "../route.ts";
-import type { CallerVerifier } from "./caller.ts";
-import type { HeaderSource } from "./client-ip.ts";
+import { type CallerVerifier, callerFrom } from "./caller.ts";
+import { type HeaderSource, networkOf } from "./client-ip.ts";
 import { corsHeaders, preflight } from "./cors.ts";
 import type { Cursors, CursorUse } from "./cursor.ts";
 import { parseBody, parseQuery } from "./parse.ts";
@@ -18,7 +20,10 @@ import { type Answer, asAppError, logProblem, problemAnswer, securityHeaders } f
 /** What the edge needs of the composition. */
 export interface Edge {
   verifyCaller: CallerVerifier;
+  /** The caller with the permissions he has on this connection. */
+  callerOn(caller: Caller, connectionId: string): Promise<Caller>;
   clientIp(headers: HeaderSource): string;
+  limits: RateLimiter;
   access: AccessLog;
   cursors: Cursors;
   corsOrigins: ReadonlySet<string>;
@@ -80,25 +85,30 @@ const answered = async (
   correlationId: string,
 ): Promise<Answer> => {
   const { route } = endpoint;
-  if (route.permission === null) return toAnswer(route, {}, await work(edge, endpoint, request, null), correlationId);
-  const caller = await callerOf(edge, request, correlationId);
+  if (route.permission === null) {
+    takeForAddress(edge, request.headers);
+    return toAnswer(route, {}, await work(edge, endpoint, request, null), correlationId);
+  }
+  const bearer = await edge.verifyCaller(request.headers.get("authorization"));
+  const ip = edge.clientIp(request.headers);
+  const { caller, refusal } = callerFrom(bearer, request.headers, { ip, correlationId });
   const params = { ...request.params };
   const record = (entry: Pick<AccessRecord, "what" | "count" | "objects" | "refusal">): Promise<void> =>
     edge.access.record(caller.workspaceId, {
       route: endpoint.name,
-      subject: caller.subject,
-      ip: caller.ip,
+      ...actorOf(caller),
       correlationId,
       ...(isId(params.connection) ? { connectionId: params.connection } : {}),
       ...entry,
     });
   try {
-    if (request.headers.has("x-workspace-id") || !caller.permissions.has(route.permission))
-      throw new AppError("permission-missing", { detail: `It takes ${route.permission}.` });
-    const body = await work(edge, endpoint, request, caller);
-    const count = route.personal ? countOf(body) : 0;
+    // Who may not act for a workspace does not use up what it has.
+    edge.limits.take(costOf(route, request), refusal ? `refused ${caller.subject}` : caller.workspaceId);
+    if (refusal) throw refusal;
+    const body = await work(edge, endpoint, request, await allowed(edge, route, caller, params.connection));
+    const count = route.personal ? countOf(route, body) : 0;
     if (count > 0) await record({ what: "read", count, ...objectsOf(params, route.namesFound ? itemsOf(body) : []) });
-    return toAnswer(route, params, body, correlationId);
+    return route.file ? fileAnswer(route, request, body, correlationId) : toAnswer(route, params, body, correlationId);
   } catch (error) {
     const problem = asAppError(error);
     if (isRefusal(problem)) await record({ what: "refused", refusal: problem.code, ...objectsOf(params) });
@@ -110,11 +120,33 @@ const answered = async (
 const isRefusal = ({ code, kind }: AppError): boolean =>
   kind === "forbidden" || kind === "not-found" || code === "consent-attempt-unusable";
 
-const callerOf = async (edge: Edge, request: HttpRequest, correlationId: string): Promise<Caller> => ({
-  ...(await edge.verifyCaller(request.headers.get("authorization"))),
-  ip: edge.clientIp(request.headers),
-  correlationId,
-});
+/**
+ * The caller as the use-case gets him: with what he may do on the connection, if the route is about one. Who has lost a right there
+ * has lost it for everything that a route may show beside its own.
+ */
+const allowed = async (edge: Edge, route: Route, caller: Caller, connection: string | undefined): Promise<Caller> => {
+  requireRight(route, caller);
+  if (connection === undefined) return caller;
+  const here = await edge.callerOn(caller, connection);
+  requireRight(route, here);
+  return here;
+};
+
+const requireRight = ({ permission, person }: Route, caller: Caller): void => {
+  if (permission === null || !caller.permissions.has(permission))
+    throw new AppError("permission-missing", { detail: `It takes ${permission}.` });
+  if (person && caller.machine) throw new AppError("person-required");
+};
+
+/** A long poll that does not wait is a read like any other. */
+const costOf = ({ cost, method }: Route, { query }: HttpRequest): CostClass => {
+  if (cost !== undefined && (cost !== "wait" || Number(query.get("wait") ?? 0) !== 0)) return cost;
+  return method === "GET" ? "read" : "write";
+};
+
+/** Of whom nothing is known but an address. Throws `rate-limited`. */
+export const takeForAddress = ({ limits, clientIp }: Pick<Edge, "limits" | "clientIp">, headers: HeaderSource): void =>
+  limits.take("address", networkOf(clientIp(headers)));
 
 const work = async (edge: Edge, endpoint: Endpoint, request: HttpRequest, caller: Caller | null): Promise<unknown> => {
   const { route, name } = endpoint;
@@ -155,6 +187,26 @@ const toAnswer = (
   };
 };
 
+/** A part of a file; the address of the next one is in the header `Link` (RFC 8288), with everything that was asked for. */
+const fileAnswer = (route: Route, request: HttpRequest, part: unknown, correlationId: string): Answer => {
+  const next = textIn(part, "next");
+  const query = new URLSearchParams({
+    ...Object.fromEntries(request.query),
+    ...(next === null ? {} : { cursor: next }),
+  });
+  return {
+    status: route.status,
+    headers: {
+      ...securityHeaders,
+      "content-type": textIn(part, "mediaType") ?? "application/octet-stream",
+      "content-disposition": `attachment; filename="${textIn(part, "fileName") ?? "export"}"`,
+      "x-correlation-id": correlationId,
+      ...(next === null ? {} : { link: `<${pathOf(request)}?${query.toString()}>; rel="next"` }),
+    },
+    body: textIn(part, "text") ?? "",
+  };
+};
+
 const filled = (template: string, values: Readonly<Record<string, string>>): string =>
   `/${template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""))}`;
 
@@ -174,7 +226,7 @@ const itemsOf = (body: unknown): unknown[] => {
   return Array.isArray(items) ? items : [body];
 };
 
-const countOf = (body: unknown): number => itemsOf(body).length;
+const countOf = ({ file }: Route, body: unknown): number => (file ? numberIn(body, "count") : itemsOf(body).length);
 
 const asObject = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value)) : {};

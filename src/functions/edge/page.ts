@@ -59,11 +59,22 @@ export const pageHeaders = (formTarget?: string, script?: string): Record<string
 });
 
 export const page = (
-  content: { status: number; title: string; body: Html; formTarget?: string; script?: string },
+  content: {
+    status: number;
+    title: string;
+    body: Html;
+    formTarget?: string;
+    script?: string;
+    headers?: Record<string, string>;
+  },
   cookies: Cookie[] = [],
 ): HttpResponseInit => ({
   status: content.status,
-  headers: { ...pageHeaders(content.formTarget, content.script), "content-type": "text/html; charset=utf-8" },
+  headers: {
+    ...pageHeaders(content.formTarget, content.script),
+    "content-type": "text/html; charset=utf-8",
+    ...content.headers,
+  },
   cookies,
   body: html`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${content.title}</title><style>${new Html(style)}</style></head><body><h1>${content.title}</h1>${content.body}${content.script === undefined ? [] : new Html(`<script>${content.script}</script>`)}</body></html>`
     .text,

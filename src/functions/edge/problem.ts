@@ -25,6 +25,8 @@ export interface Answer {
   status: number;
   headers: Record<string, string>;
   jsonBody?: unknown;
+  /** Instead of JSON: a part of a file. */
+  body?: string;
 }
 
 /** Nothing that an API answers is for a cache, a frame or a referrer. */
@@ -59,9 +61,7 @@ export const problemAnswer = (problem: AppError, correlationId: string, path: st
       "content-type": "application/problem+json",
       "x-correlation-id": correlationId,
       ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
-      ...(details.retryAfterSeconds === undefined
-        ? {}
-        : { "retry-after": String(Math.max(1, Math.ceil(details.retryAfterSeconds))) }),
+      ...retryAfter(problem),
     },
     jsonBody: {
       type: `urn:m365-sync:problem:${code}`,
@@ -78,6 +78,10 @@ export const problemAnswer = (problem: AppError, correlationId: string, path: st
     },
   };
 };
+
+/** Whole seconds, at least one. */
+export const retryAfter = ({ details: { retryAfterSeconds } }: AppError): Record<string, string> =>
+  retryAfterSeconds === undefined ? {} : { "retry-after": String(Math.max(1, Math.ceil(retryAfterSeconds))) };
 
 type Log = Pick<InvocationContext, "error" | "warn" | "info">;
 

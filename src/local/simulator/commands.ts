@@ -42,7 +42,7 @@ const Registration = z.object({
   redirectUris: z.array(z.string()).default([]),
   applicationPermissions: z.array(z.string()).default([]),
   emitsDirectoryRoles: z.boolean().default(true),
-  optionalClaims: z.array(z.enum(["acct", "auth_time"])).default(["acct", "auth_time"]),
+  optionalClaims: z.array(z.enum(["acct", "auth_time", "xms_edov"])).default(["acct", "auth_time"]),
 });
 
 const TraitSettings = z

@@ -4,6 +4,8 @@
  */
 import type { DirectoryState } from "./directory/state.ts";
 
+export type OptionalClaim = "acct" | "auth_time" | "xms_edov";
+
 export interface AppRegistration {
   clientId: string;
   displayName: string;
@@ -16,8 +18,8 @@ export interface AppRegistration {
   applicationPermissions: string[];
   /** `groupMembershipClaims: DirectoryRole` of the registration; without it no `wids` are emitted. */
   emitsDirectoryRoles: boolean;
-  /** The optional claims `acct` and `auth_time` of the registration. */
-  optionalClaims: ("acct" | "auth_time")[];
+  /** The optional claims of the registration. `xms_edov` comes beside `email`: whether its domain is the tenant's own. */
+  optionalClaims: OptionalClaim[];
 }
 
 /** A person who can sign in at the simulated login page. `objectId` is a user of the tenant. */

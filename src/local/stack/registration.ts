@@ -1,4 +1,4 @@
-/** The app registration of the development stack: one for the tier `read`, which proves itself by certificate. */
+/** The app registrations of the development stack: for the tiers `read` and `signIn`, which prove themselves by one certificate. */
 import { randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import type { SimulatorCommand } from "../simulator/process.ts";
 
 /** Not secret, and the same everywhere: it names the application of the simulated Entra ID. */
 export const developmentClientId = "5b0f7c1e-6a52-4c1d-9a3e-2f4d8e6b7a90";
+export const developmentSignInClientId = "5b0f7c1e-6a52-4c1d-9a3e-2f4d8e6b7a91";
 
 const day = 86_400_000;
 
@@ -37,20 +38,23 @@ export const registrationCertificate = async (dataDir: string): Promise<string> 
 
 const stillValid = (pem: string): boolean => new X509Certificate(pem).validToDate.getTime() > Date.now() + day;
 
-/** Makes the simulated Entra ID know the registration. Microsoft sends browsers back below `publicBaseUrl`. */
-export const registerApplication = async (
+/** Makes the simulated Entra ID know the registrations. Microsoft sends browsers back below `publicBaseUrl`. */
+export const registerApplications = async (
   command: SimulatorCommand,
   { certificatePath, publicBaseUrl }: { certificatePath: string; publicBaseUrl: string },
 ): Promise<void> => {
   const certificate = new X509Certificate(readFileSync(certificatePath));
   const thumbprint = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex").toString("base64url");
-  await command("register-app", {
-    clientId: developmentClientId,
-    displayName: "m365-sync (development)",
-    certificates: [{ thumbprintSha256: thumbprint, certificatePem: certificate.toString() }],
-    redirectUris: ["/connect/callback/sign-in", "/connect/callback/consent"].map(
-      (path) => new URL(path, publicBaseUrl).href,
-    ),
-    applicationPermissions: [...tierPermissions.read.application],
-  });
+  const consent = ["/connect/callback/sign-in", "/connect/callback/consent"];
+  const register = (clientId: string, tier: string, paths: string[], applicationPermissions: readonly string[]) =>
+    command("register-app", {
+      clientId,
+      displayName: `m365-sync (development, ${tier})`,
+      certificates: [{ thumbprintSha256: thumbprint, certificatePem: certificate.toString() }],
+      redirectUris: paths.map((path) => new URL(path, publicBaseUrl).href),
+      applicationPermissions: [...applicationPermissions],
+      optionalClaims: ["acct", "auth_time", "xms_edov"],
+    });
+  await register(developmentClientId, "read", consent, tierPermissions.read.application);
+  await register(developmentSignInClientId, "sign-in", [...consent, "/sso/callback/entra"], []);
 };

@@ -14,7 +14,12 @@ import { startIdentityEndpoint } from "../tokens/identity.ts";
 import { startTokenIssuer, type TokenIssuer } from "../tokens/issuer.ts";
 import { StackFault } from "./fault.ts";
 import type { PortBook } from "./ports.ts";
-import { developmentClientId, registerApplication, registrationCertificate } from "./registration.ts";
+import {
+  developmentClientId,
+  developmentSignInClientId,
+  registerApplications,
+  registrationCertificate,
+} from "./registration.ts";
 
 export type Settings = Readonly<Record<string, string>>;
 
@@ -175,7 +180,7 @@ export const microsoft = async (
   );
   needs.own("Microsoft", () => simulator.stop(), simulator.exited);
   const certificatePath = await registrationCertificate(needs.directory);
-  await registerApplication(simulator.command, { certificatePath, publicBaseUrl });
+  await registerApplications(simulator.command, { certificatePath, publicBaseUrl });
   return {
     handle: simulator,
     settings: {
@@ -183,6 +188,8 @@ export const microsoft = async (
       GRAPH_BASE_URL: simulator.graphUrl,
       ENTRA_READ_CLIENT_ID: developmentClientId,
       ENTRA_READ_CLIENT_CERTIFICATE_PATH: certificatePath,
+      ENTRA_SIGNIN_CLIENT_ID: developmentSignInClientId,
+      ENTRA_SIGNIN_CLIENT_CERTIFICATE_PATH: certificatePath,
     },
     address: `${simulator.entraUrl}  ${simulator.graphUrl}`,
   };

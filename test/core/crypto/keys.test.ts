@@ -277,14 +277,40 @@ describe("the cache", () => {
   });
 });
 
+describe("what has to be done to a connection first", () => {
+  it("is done before its keys are handed out, once for each time they are loaded", async () => {
+    const { id } = await proven();
+    const settled: string[] = [];
+    const keys = instance({ settle: async (connectionId) => void settled.push(connectionId) });
+    await Promise.all([keys.ring(id), keys.ring(id)]);
+    await keys.ring(id);
+    expect(settled).toEqual([id]);
+  });
+
+  it("and cannot be done: then there are no keys, and the next who asks tries again", async () => {
+    const { id } = await proven();
+    let fails = true;
+    const keys = instance({
+      settle: async () => {
+        if (fails) throw new AppError("store-unavailable");
+      },
+    });
+    await failsWith(keys.ring(id), "store-unavailable");
+    fails = false;
+    await keys.ring(id);
+  });
+});
+
 describe("destroying", () => {
   it("deletes every generation of the key, and nobody opens the ring any more", async () => {
     const { id } = await proven();
     await secrets.set(`c-${id}-k2`, randomBytes(32).toString("base64url"));
+    await secrets.set(`erasures-${id}`, "who was erased");
     const keys = instance();
     await keys.ring(id);
     await keys.destroy(id, 2);
-    expect([await secrets.get(`c-${id}-k1`), await secrets.get(`c-${id}-k2`)]).toEqual([null, null]);
+    const names = [`c-${id}-k1`, `c-${id}-k2`, `erasures-${id}`];
+    expect(await Promise.all(names.map((each) => secrets.get(each)))).toEqual([null, null, null]);
     await failsWith(keys.ring(id), "key-missing");
     await failsWith(instance().ring(id), "key-missing");
     await keys.destroy(id, 2);

@@ -4,7 +4,6 @@ import { CursorExpired, type MembersPage } from "../../../src/core/directory/por
 import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { work } from "../../../src/core/directory/run/worker.ts";
 import { ids, type ShardDoc } from "../../../src/core/store/documents.ts";
-import type { Write } from "../../../src/core/store/ports.ts";
 import type { Stage } from "../../support/sync-stage.ts";
 import {
   end,
@@ -26,7 +25,10 @@ withStage(23, (started) => {
 });
 
 /** The run is void as soon as a batch of which this is true has been written. */
-const voidAfter = (s: Scene, is: (writes: Parameters<WorkerNeeds["store"]["write"]>[1]) => boolean): { done: () => boolean } => {
+const voidAfter = (
+  s: Scene,
+  is: (writes: Parameters<WorkerNeeds["store"]["write"]>[1]) => boolean,
+): { done: () => boolean } => {
   const { needs } = stage;
   let done = false;
   const write: WorkerNeeds["store"]["write"] = async (connectionId, writes) => {
@@ -105,9 +107,7 @@ it("the log tells of every membership when a first sync was broken off and someb
   const groups = range(600, 120).map((number) => group(number, [1, 2]));
   const s = await openScene(stage, { before: [person(1), person(2), ...groups] });
   s.alter = without(2);
-  const broken = voidAfter(s, (writes) =>
-    writes.some((write) => "doc" in write && write.doc.kind === "members"),
-  );
+  const broken = voidAfter(s, (writes) => writes.some((write) => "doc" in write && write.doc.kind === "members"));
   await s.sync("full");
   expect([broken.done(), await s.stored(2)]).toEqual([true, null]);
   s.alter = null;

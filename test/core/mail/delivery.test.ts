@@ -7,6 +7,7 @@ import { graphResource } from "../../../src/adapters/entra/registration.ts";
 import { graphClient } from "../../../src/adapters/graph/client.ts";
 import { mailRecipients } from "../../../src/adapters/graph/mail-recipients.ts";
 import { smtpServer } from "../../../src/adapters/mail/smtp.ts";
+import { plainEntry } from "../../../src/core/audit/change-log.ts";
 import { administratorPlace } from "../../../src/core/consent/approve.ts";
 import type { ConnectionContext } from "../../../src/core/context.ts";
 import { personId } from "../../../src/core/crypto/key-ring.ts";
@@ -110,7 +111,9 @@ const connect = async (mail?: string): Promise<Scene> => {
   contexts.set(connectionId, context);
   const head = await stage.store.read(connectionId, "head", ids.head);
   if (!head) throw new Error("no head");
+  const told = { kind: "tier", op: "updated", object: "read", cause: "consent" } as const;
   await commit(stage, head, {
+    entries: [plainEntry(stage.ambient, told)],
     writes: [
       {
         op: "create",

@@ -51,7 +51,8 @@ const entry = (object = "connection"): EntryDraft => ({
 });
 
 const send = (from: Stored<Head>, change: Commit, over: Partial<CommitNeeds> = {}) =>
-  commit({ ambient, store, ...over }, from, change);
+  // Here what is written stands for anything; what needs which record has tests of its own.
+  commit({ ambient, store, ...over }, from, { ends: true, ...change });
 
 /** Moves head as anybody else would. */
 const somebodyElse = async (connectionId: string, advance: (head: Head) => Head = (head) => head): Promise<void> => {

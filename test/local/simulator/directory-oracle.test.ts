@@ -325,6 +325,7 @@ function restate(snapshots: Snapshot[]): ReturnType<typeof expectedView> {
     groups: new Map(),
     productGroups: new Map(),
     filters: new Set(),
+    unsaid: new Set(),
     departed: new Set(),
   };
   for (const userId of new Set(snapshots.flatMap(({ users }) => [...users.keys()]))) {

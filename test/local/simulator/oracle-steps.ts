@@ -1,6 +1,7 @@
 /** Small directories and what happens in them, said in a line each, and an oracle that looks at them. */
 import { createDirectory } from "../../../src/local/simulator/directory/memory-directory.ts";
-import { createOracle, type Oracle } from "../../../src/local/simulator/directory/oracle.ts";
+import { createOracle, everything, type Oracle } from "../../../src/local/simulator/directory/oracle.ts";
+import type { OracleSettings } from "../../../src/local/simulator/directory/oracle-rules.ts";
 import type { Mutation } from "../../../src/local/simulator/directory/state.ts";
 
 export const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
@@ -64,3 +65,42 @@ export function after(steps: Step[], options: Parameters<typeof createOracle>[0]
   }
   return { directory, oracle, view: oracle.view() };
 }
+
+export interface Changes {
+  people?: Partial<OracleSettings["people"]>;
+  groups?: Partial<OracleSettings["groups"]>;
+  attributes?: OracleSettings["attributes"];
+  leaving?: OracleSettings["leaving"];
+}
+
+export const chosen = ({ people, groups, attributes, leaving }: Changes): OracleSettings => ({
+  people: { ...everything.people, ...people },
+  groups: { ...everything.groups, ...groups },
+  attributes: attributes ?? everything.attributes,
+  leaving: leaving ?? everything.leaving,
+});
+export const use =
+  (changes: Changes): Step =>
+  (oracle) =>
+    oracle.use({ settings: chosen(changes) });
+export const list =
+  (...blacklist: string[]): Step =>
+  (oracle) =>
+    oracle.use({ blacklist });
+
+export const kinds = { members: true, guests: true, disabled: true, withoutMail: true };
+export const without = (kind: keyof typeof kinds): Changes => ({ people: { kinds: { ...kinds, [kind]: false } } });
+export const fromGroups = (membership: "direct" | "nested", ...groups: string[]): Changes => ({
+  people: { from: "groups", groups, membership },
+});
+
+export const hired = [hire(ann), hire(ben)];
+/** `security` holds `other`. */
+export const chain = [
+  found(other, false),
+  found(security, false),
+  found(id(14), false),
+  join(security, other, "group"),
+];
+/** And `other` holds a third, which holds `security`. */
+export const cycle = [...chain, join(other, id(14), "group"), join(id(14), security, "group")];

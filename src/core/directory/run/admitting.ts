@@ -5,7 +5,7 @@
 
 import { ids } from "../../store/documents.ts";
 import type { Closures } from "../group-roles.ts";
-import { filterId, roleOf } from "../group-roles.ts";
+import { filterId, mayBeShown, roleOf } from "../group-roles.ts";
 import { knownGroup } from "./known.ts";
 import { liveMembers } from "./live-members.ts";
 import { documentsOf, readGroup } from "./read-groups.ts";
@@ -16,9 +16,9 @@ export const admitGroups = async (round: Round): Promise<void> => {
   for (;;) {
     const closures = await round.nesting.closures();
     const open = await openGroups(round, closures);
-    // Whoever is not held may bring more groups; which role is right is known when all are there.
-    const wanted = open.some(({ lacks }) => lacks === "group") ? "group" : "role";
-    const next = open.filter(({ lacks }) => lacks === wanted);
+    // Whoever is not held may bring more groups; which role is right, and who matters to nobody, is known when all are there.
+    const first = (["group", "role", "kind"] as const).find((wanted) => open.some(({ lacks }) => lacks === wanted));
+    const next = open.filter(({ lacks }) => lacks === first);
     if (next.length === 0) return;
     for (const { group, lacks } of next) {
       await admitGroup(round, closures, group);
@@ -30,26 +30,28 @@ export const admitGroups = async (round: Round): Promise<void> => {
 
 interface OpenGroup {
   group: string;
-  /** It is not held at all, or not in the right role. */
-  lacks: "group" | "role";
+  /** It matters and is not held; it is not held in the right role; it is not held, and may be one to be shown. */
+  lacks: "group" | "role" | "kind";
 }
 
 const mark = (group: string, lacks: OpenGroup["lacks"]): string => `${group} ${lacks}`;
 
 const openGroups = async (round: Round, closures: Closures): Promise<OpenGroup[]> => {
   const tried = new Set(round.cursor.admitted);
-  const all = [...new Set([...closures.scope, ...closures.sources])].toSorted();
+  const { unknown } = round.cursor;
+  const all = [...new Set([...closures.scope, ...closures.sources, ...unknown])].toSorted();
   const docs = await documentsOf(round, all);
   const open: OpenGroup[] = [];
   for (const group of all) {
-    const lacks = round.nesting.isGone(group) ? null : await lackOf(round, closures, docs, group);
+    const lack = round.nesting.isGone(group) ? null : await lackOf(round, closures, docs, group);
+    const lacks = lack === "group" && !closures.scope.has(group) && !closures.sources.has(group) ? "kind" : lack;
     if (lacks && !tried.has(mark(group, lacks))) open.push({ group, lacks });
   }
   return open;
 };
 
 const lackOf = async (
-  { connection, staging }: Round,
+  { connection, staging, nesting, cursor, links }: Round,
   closures: Closures,
   docs: Awaited<ReturnType<typeof documentsOf>>,
   group: string,
@@ -68,10 +70,13 @@ const lackOf = async (
     return roleOf(settings, closures, group, record?.fields ?? {}) === "shown" ? null : "role";
   }
   if (!isHeld(filter)) return "group";
-  // Read for the sake of others before it was known to be among the selected ones: of what kind it is was not kept.
-  const isNew = (await staging.changeOf("groups", filter))?.op === "create";
-  const mayBeShown = settings.people.from === "groups" && settings.groups.include && closures.scope.has(group);
-  return isNew && mayBeShown ? "role" : null;
+  // Held for the sake of others before it was among the selected ones: of what kind it is was not kept. A full read may have told
+  // of it before it told that it lies in a selected one.
+  const isNew =
+    cursor.full.groups ||
+    (await staging.changeOf("groups", filter))?.op === "create" ||
+    !(links && mayBeShown(links.basis, { scope: await nesting.scopeBefore(), sources: new Set() }, group));
+  return isNew && mayBeShown(settings, closures, group) ? "role" : null;
 };
 
 const admitGroup = async (round: Round, closures: Closures, group: string): Promise<void> => {

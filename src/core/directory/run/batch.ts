@@ -15,6 +15,8 @@ export class Batch {
   readonly changes: Change[] = [];
   /** People, groups and memberships that come and go with this batch. */
   readonly delta = { people: 0, groups: 0, memberships: 0 };
+  /** When the first of those who leave with it is to be removed; null = nobody is. */
+  retireAt: number | null = null;
   /** Groups that are removed; true while shards of theirs are left. */
   readonly emptying = new Map<string, boolean>();
   /** Where the run was when the batch was begun: nothing before it is missing in the store. */
@@ -84,6 +86,7 @@ export class Batch {
     const begun = [...this.emptying].filter(([, shardsLeft]) => shardsLeft).map(([id]) => id);
     return {
       ...head,
+      retireAt: earlier(head.retireAt, this.retireAt),
       emptying: [...head.emptying.filter((id) => !this.emptying.has(id)), ...begun],
       counters: {
         people: people + this.delta.people,
@@ -99,6 +102,9 @@ export class Batch {
     this.#bytes += bytes;
   }
 }
+
+export const earlier = (one: number | null, other: number | null): number | null =>
+  one === null || other === null ? (one ?? other) : Math.min(one, other);
 
 const countOf = (lists: readonly (readonly string[] | undefined)[]): number =>
   lists.reduce((sum, list) => sum + (list?.length ?? 0), 0);

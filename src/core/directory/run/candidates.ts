@@ -19,14 +19,20 @@ export const decideCandidates = async (round: Round): Promise<void> => {
   // A full read has met everybody there is; who was not in it is looked at when the plan is weighed.
   if (cursor.full.users || connection.settings.people.from === "everybody") return;
   const { add, remove } = await staging.plannedMembers(scopeId(connection.ring));
-  const leavers = [...remove].filter((id) => !staging.met("users", id));
-  for (let at = 0; at < leavers.length; at += peoplePerStep) {
-    await planLeavers(round, leavers.slice(at, at + peoplePerStep));
-    await breathe(round);
-  }
-  const joiners = [...add].filter((id) => !staging.met("users", id));
-  for (let at = 0; at < joiners.length; at += peoplePerStep) {
-    await planJoiners(round, joiners.slice(at, at + peoplePerStep));
+  const start = "step" in cursor.at ? cursor.at.after : "";
+  const moved = [...remove, ...add].filter((id) => id > start && !staging.met("users", id)).toSorted();
+  for (let at = 0; at < moved.length; at += peoplePerStep) {
+    const people = moved.slice(at, at + peoplePerStep);
+    await planLeavers(
+      round,
+      people.filter((id) => remove.has(id)),
+    );
+    await planJoiners(
+      round,
+      people.filter((id) => add.has(id)),
+    );
+    // Who could not be decided about is passed as well: asking again in each slice would never end.
+    cursor.at = { phase: "reading", step: "candidates", after: people.at(-1) as string };
     await breathe(round);
   }
 };

@@ -45,6 +45,8 @@ export interface Cursor extends Staged, Reads {
   /** A dead link inside the round was answered by starting the round again; the second time it is read in full. */
   restarted: boolean;
   newLinks: Partial<Record<Feed, string>>;
+  /** Groups that a delta has told of and that are not held: to be read one by one. */
+  unknown: string[];
   /** Groups that were read one by one, because the feed did not bring them. */
   admitted: string[];
   /** Groups nested in a group whose members matter beyond itself, once netted and where they differ from what is stored. */
@@ -63,6 +65,7 @@ export const newCursor = ({ full, again }: Reads, first: boolean, link: string |
   first,
   restarted: false,
   newLinks: {},
+  unknown: [],
   admitted: [],
   children: {},
   chunks: { "groups+": 0, "people+": 0, "members+": 0, "members-": 0, "people-": 0, "groups-": 0 },

@@ -8,7 +8,7 @@ import { IdSet } from "../id-set.ts";
 import { planGroup, planGroupRemoval } from "../plan.ts";
 import { sortByBits } from "../shards.ts";
 import { knownGroup } from "./known.ts";
-import { addMembers, addMembersOfDocument, isHeld } from "./members.ts";
+import { addMembers, addMembersOf, isHeld } from "./members.ts";
 import { partsByGroup } from "./memberships.ts";
 import { breathe, type Round } from "./round.ts";
 
@@ -45,7 +45,7 @@ const planDerived = async (round: Round, derived: Derived, parts: ReadonlyMap<st
   const before = new IdSet();
   const after = new IdSet();
   await addStored(round, doc, before, affected);
-  for (const group of closure) await addMembers(round, group, after, affected);
+  await addMembers(round, closure, after, affected);
   const { change } = planGroup(connection.ring, identity, known, { properties: {} });
   if (change) staging.plan("groups", id, change, null, false);
   const counted = isShown(role);
@@ -97,7 +97,7 @@ const addStored = async (
   found: IdSet,
   among: readonly string[] | null,
 ): Promise<void> => {
-  if (doc) await addMembersOfDocument(round, doc.id.slice(2), doc, found, among);
+  if (doc) await addMembersOf(round, [{ id: doc.id.slice(2), doc }], found, among);
 };
 
 /** Ids that are in `some` and not in `others`, in portions whose ids lie in few shards. */

@@ -7,12 +7,12 @@ import { type Head, ids, type RunDoc, type RunOutcome, type Stored } from "../..
 import type { Write } from "../../store/ports.ts";
 import { guardAfter } from "../guard.ts";
 import type { Change } from "../plan.ts";
-import { retiresAt } from "../retire.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
 import { send } from "./applying.ts";
 import { basisOf } from "./basis.ts";
 import { Batch } from "./batch.ts";
 import type { Links } from "./cursor.ts";
+import { keepPlan } from "./kept-plan.ts";
 import { countRequests, linksPlace, newRunDoc, type Round } from "./round.ts";
 import { isInTrouble, recoveredConnection } from "./trouble.ts";
 
@@ -67,7 +67,10 @@ const forget = async (round: Round): Promise<void> => {
   if (!round.staging.inMemory) await round.needs.work.drop(round.id).catch(() => undefined);
 };
 
-/** A dry run ends where its plan has been weighed: nothing of the directory is stored, and the links stay where they are. */
+/**
+ * A dry run ends where its plan has been weighed: nothing of the directory is stored, and the links stay where they are. Its plan
+ * stays in `work` for those who want to read it.
+ */
 export const finishDry = async (round: Round): Promise<void> => {
   const { needs, connection } = round;
   const { connectionId, ring } = connection;
@@ -75,7 +78,8 @@ export const finishDry = async (round: Round): Promise<void> => {
   const ended = needs.ambient.now();
   const known = await needs.store.read(connectionId, "run", ids.run(round.id));
   round.counts.documentsWritten += 3;
-  const doc = { ...endedRunDoc(round, known, "dry-run", ended), ...(await stageMail(round, known)) };
+  const mail = await stageMail(round, known);
+  const doc = { ...endedRunDoc(round, known, "dry-run", ended), ...mail, plan: await keepPlan(round) };
   await send(
     round,
     new Batch(round.cursor.at),
@@ -99,7 +103,6 @@ export const finishDry = async (round: Round): Promise<void> => {
     }),
   );
   await announceMail(round, doc);
-  await forget(round);
 };
 
 const endedRunDoc = (round: Round, known: Stored<RunDoc> | null, outcome: RunOutcome, ended: number): RunDoc => ({
@@ -130,10 +133,6 @@ const advance =
       run: null,
       requested,
       links,
-      retireAt:
-        round.counts.peopleDeactivated > 0
-          ? earlier(head.retireAt, retiresAt(round.connection.settings, ended))
-          : head.retireAt,
       guard: guardAfter(head.guard, round.counts, round.stopped?.approved ?? false, ended),
       // What was not applied as planned is read again from the beginning.
       suspect: round.cursor.suspect || round.counts.moved + left.length > 0,
@@ -148,9 +147,6 @@ const advance =
       },
     };
   };
-
-const earlier = (one: number | null, other: number | null): number | null =>
-  one === null || other === null ? (one ?? other) : Math.min(one, other);
 
 const changes = (round: Round): number => {
   const c = round.counts;

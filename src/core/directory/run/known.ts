@@ -7,13 +7,14 @@ import { type KnownGroup, type KnownPerson, versionOf } from "../plan.ts";
 
 export const knownPerson = (ring: KeyRing, doc: Stored<DocOf<"person">>): KnownPerson => {
   const id = doc.id.slice(2);
-  const key = openPersonKey(ring, doc.connectionId, id, doc.key);
+  const opened = (record: NonNullable<typeof doc.record>) =>
+    open(openPersonKey(ring, doc.connectionId, id, doc.key), personPlace(doc.connectionId, id), record);
   return {
     version: versionOf(doc),
     state: doc.state,
     left: doc.state === "active" && doc.leftAt !== null,
     hash: doc.hash,
-    record: doc.record && open(key, personPlace(doc.connectionId, id), doc.record),
+    record: doc.record && opened(doc.record),
   };
 };
 

@@ -1,5 +1,5 @@
 /** Who is in a group as this round leaves it: what is stored, and the changes that are planned. */
-import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
+import { type GroupDoc, ids, type ShardDoc } from "../../store/documents.ts";
 import { filterId, scopeId } from "../group-roles.ts";
 import { IdSet } from "../id-set.ts";
 import { byLeaf } from "../shards.ts";
@@ -17,55 +17,72 @@ export async function* storedMembers(
   leaves: readonly string[],
 ): AsyncIterable<readonly string[]> {
   const shards = leaves.map((bits) => ids.shard(documentId, bits));
+  for await (const { members } of loadShards(round, shards)) yield members;
+}
+
+async function* loadShards(round: Needs, shards: readonly string[]): AsyncIterable<ShardDoc> {
   for (let at = 0; at < shards.length; at += shardsPerQuery) {
     const wanted = shards.slice(at, at + shardsPerQuery);
-    const docs = await round.needs.store.load(round.connection.connectionId, "members", wanted);
-    for (const doc of docs.values()) yield doc.members;
+    yield* (await round.needs.store.load(round.connection.connectionId, "members", wanted)).values();
   }
 }
 
 /** Null: the connection holds no such group after this round. */
 const documentOf = async (
-  round: Needs,
+  { connection, staging, nesting }: Pick<Round, "connection" | "staging" | "nesting">,
   group: string,
-): Promise<{ id: string; doc: Stored<GroupDoc> | null } | null> => {
-  const { needs, connection, staging } = round;
+): Promise<Held | null> => {
   const candidates = [group, filterId(connection.ring, group)];
-  const docs = await needs.store.load(connection.connectionId, "group", candidates.map(ids.group));
+  const docs = new Map((await nesting.documentsOf(group)).map((doc) => [doc.id, doc]));
   const id =
     candidates.find((each) => staging.said("groups", each) === "there") ??
     candidates.find((each) => docs.has(ids.group(each)) && staging.said("groups", each) !== "gone");
   return id === undefined ? null : { id, doc: docs.get(ids.group(id)) ?? null };
 };
 
-export const isHeld = async (round: Needs, group: string): Promise<boolean> =>
+interface Held {
+  id: string;
+  doc: GroupDoc | null;
+}
+
+export const isHeld = async (round: Round, group: string): Promise<boolean> =>
   (await documentOf(round, group)) !== null;
 
-/** Adds the members of a group of the tenant to `found`; of `among` only, where that is given. */
+/** Adds the members of groups of the tenant to `found`; of `among` only, where that is given. */
 export const addMembers = async (
-  round: Needs,
-  group: string,
+  round: Round,
+  groups: readonly string[],
   found: IdSet,
   among: readonly string[] | null,
 ): Promise<void> => {
-  const held = await documentOf(round, group);
-  if (held) await addMembersOfDocument(round, held.id, held.doc, found, among);
+  const held: Held[] = [];
+  for (const group of groups) {
+    const document = await documentOf(round, group);
+    if (document) held.push(document);
+  }
+  await addMembersOf(round, held, found, among);
 };
 
-export const addMembersOfDocument = async (
+/** The shards of all of them are asked for together. */
+export const addMembersOf = async (
   round: Needs,
-  id: string,
-  doc: GroupDoc | null,
+  groups: readonly Held[],
   found: IdSet,
   among: readonly string[] | null,
 ): Promise<void> => {
-  const planned = await round.staging.plannedMembers(id);
   const wanted = among && new Set(among);
   const counts = (person: string): boolean => wanted === null || wanted.has(person);
-  const leaves = among && doc ? [...byLeaf(doc.leaves, among).keys()] : (doc?.leaves ?? []);
-  for await (const members of storedMembers(round, id, leaves))
-    for (const person of members) if (counts(person) && !planned.remove.has(person)) found.add(person);
-  for (const person of planned.add) if (counts(person)) found.add(person);
+  const removed = new Map<string, IdSet>();
+  const shards: string[] = [];
+  for (const { id, doc } of groups) {
+    const planned = await round.staging.plannedMembers(id);
+    for (const person of planned.add) if (counts(person)) found.add(person);
+    removed.set(id, planned.remove);
+    const leaves = among && doc ? [...byLeaf(doc.leaves, among).keys()] : (doc?.leaves ?? []);
+    for (const bits of leaves) shards.push(ids.shard(id, bits));
+  }
+  for await (const { groupId, members } of loadShards(round, shards))
+    for (const person of members) if (counts(person) && !removed.get(groupId)?.has(person)) found.add(person);
 };
 
 /** Asks who is in the selected groups. A round that reads everybody asks for everybody, so then all are loaded at once. */
@@ -85,7 +102,7 @@ export class ScopeMembers {
     const id = scopeId(connection.ring);
     const doc = await needs.store.read(connection.connectionId, "group", ids.group(id));
     const everybody = cursor.full.users || cursor.again.users;
-    await addMembersOfDocument(this.#round, id, doc, found, everybody ? null : people);
+    await addMembersOf(this.#round, [{ id, doc }], found, everybody ? null : people);
     if (everybody) this.#all = found;
     return found;
   }

@@ -9,7 +9,7 @@ import type { KnownGroup } from "../plan.ts";
 import { byLeaf, sortByBits } from "../shards.ts";
 import { knownGroup, knownPerson } from "./known.ts";
 import { liveMembers } from "./live-members.ts";
-import { storedMembers } from "./members.ts";
+import { isHeld, storedMembers } from "./members.ts";
 import { breathe, type Round, setAside } from "./round.ts";
 
 const idsPerPage = 500;
@@ -145,7 +145,7 @@ const membersOf = ({ connection }: Round, list: readonly { type: string; id: str
  * does not hold nothing can be proven; where groups decide who is read at all, they are taken at their absence.
  */
 const followList = async (round: Round, wanted: Members, live: Members): Promise<void> => {
-  const { needs, connection, staging } = round;
+  const { needs, connection } = round;
   const unlisted = more(wanted.people, live.people);
   const docs = await needs.store.load(connection.connectionId, "person", unlisted.map(ids.person));
   const known = [...docs.values()].flatMap((doc) => {
@@ -159,12 +159,7 @@ const followList = async (round: Round, wanted: Members, live: Members): Promise
   );
   for (const { id, oid } of known) if (present.get(oid) === true) wanted.people.delete(id);
   if (!round.nesting.isFlat) for (const id of unlisted) if (!docs.has(ids.person(id))) wanted.people.delete(id);
-  const absent = more(wanted.children, live.children);
-  const stored = await needs.store.load(connection.connectionId, "group", absent.map(ids.group));
-  for (const id of absent) {
-    const change = await staging.changeOf("groups", id);
-    if (change ? change.op !== "remove" : stored.has(ids.group(id))) wanted.children.delete(id);
-  }
+  for (const id of more(wanted.children, live.children)) if (await isHeld(round, id)) wanted.children.delete(id);
   for (const id of live.people) wanted.people.add(id);
   for (const id of live.children) wanted.children.add(id);
 };

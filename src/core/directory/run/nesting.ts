@@ -2,18 +2,19 @@
  * Which groups lie in which, for the groups whose members matter beyond their own membership: people are chosen by them, or they
  * stand for a group of the product. Found breadth first with a set of those visited, so cycles end.
  */
-import { ids } from "../../store/documents.ts";
+import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
 import { type Closures, filterId, scopeRoots, sourceRoots } from "../group-roles.ts";
 import type { Round } from "./round.ts";
 import type { ToldChildren } from "./staging.ts";
 
 const none: ReadonlySet<string> = new Set();
 
-type Needs = Pick<Round, "needs" | "connection" | "staging" | "cursor">;
+type Needs = Pick<Round, "needs" | "connection" | "staging" | "cursor" | "links">;
 
 export class Nesting {
   readonly #round: Needs;
-  readonly #stored = new Map<string, readonly string[]>();
+  /** Stored documents by group; they change only when the plan is applied, and then nobody asks. */
+  readonly #stored = new Map<string, readonly Stored<GroupDoc>[]>();
 
   constructor(round: Needs) {
     this.#round = round;
@@ -34,6 +35,13 @@ export class Nesting {
   /** The groups themselves, and those nested in them where the settings say so. */
   async closureOf(roots: readonly string[]): Promise<ReadonlySet<string>> {
     return roots.length === 0 ? none : this.#search(roots, (group) => this.childrenOf(group));
+  }
+
+  /** The selected groups and what lay in them, when the directory was last read. */
+  async scopeBefore(): Promise<ReadonlySet<string>> {
+    const basis = this.#round.links?.basis;
+    if (!basis) return none;
+    return this.#search(scopeRoots(basis), (group) => this.#storedChildren(group), basis.people.membership);
   }
 
   /** Whatever lay in them before this round, and whatever was told to; a little more than either. */
@@ -75,22 +83,45 @@ export class Nesting {
   async #search(
     roots: readonly string[],
     childrenOf: (group: string) => Promise<readonly string[]>,
+    membership = this.#round.connection.settings.people.membership,
   ): Promise<ReadonlySet<string>> {
     const found = new Set(roots);
-    if (this.#round.connection.settings.people.membership === "direct") return found;
-    // A set is walked in the order in which it grows.
-    for (const group of found) for (const child of await childrenOf(group)) found.add(child);
+    if (membership === "direct") return found;
+    // Level by level, so that each is loaded at once.
+    for (let level: readonly string[] = [...found]; level.length > 0; ) {
+      await this.#load(level);
+      const next: string[] = [];
+      for (const group of level)
+        for (const child of await childrenOf(group)) {
+          if (found.has(child)) continue;
+          found.add(child);
+          next.push(child);
+        }
+      level = next;
+    }
     return found;
   }
 
+  /** The documents in which the group is stored, whatever this round makes of them. */
+  async documentsOf(group: string): Promise<readonly Stored<GroupDoc>[]> {
+    await this.#load([group]);
+    return this.#stored.get(group) ?? [];
+  }
+
   async #storedChildren(group: string): Promise<readonly string[]> {
-    const known = this.#stored.get(group);
-    if (known) return known;
+    return (await this.documentsOf(group)).flatMap((doc) => doc.children);
+  }
+
+  async #load(groups: readonly string[]): Promise<void> {
     const { needs, connection } = this.#round;
-    const documents = [group, filterId(connection.ring, group)].map(ids.group);
-    const docs = await needs.store.load(connection.connectionId, "group", documents);
-    const children = [...docs.values()].flatMap((doc) => doc.children);
-    this.#stored.set(group, children);
-    return children;
+    const wanted = groups.filter((group) => !this.#stored.has(group));
+    if (wanted.length === 0) return;
+    const idsOf = (group: string): string[] => [group, filterId(connection.ring, group)].map(ids.group);
+    const docs = await needs.store.load(connection.connectionId, "group", wanted.flatMap(idsOf));
+    for (const group of wanted)
+      this.#stored.set(
+        group,
+        idsOf(group).flatMap((id) => docs.get(id) ?? []),
+      );
   }
 }

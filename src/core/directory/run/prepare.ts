@@ -10,9 +10,10 @@ import { partitionBytes, partitionLimits } from "../../store/size.ts";
 import { isShown } from "../group-roles.ts";
 import { groupPlace } from "../places.ts";
 import { type Change, type GroupChange, type MembersChange, type PersonChange, versionOf } from "../plan.ts";
+import { retiresAt } from "../retire.ts";
 import { byLeaf } from "../shards.ts";
 import { changedPerson, shownGroupsOf } from "../write-person.ts";
-import type { Batch } from "./batch.ts";
+import { type Batch, earlier } from "./batch.ts";
 import { fieldDifference } from "./differences.ts";
 import { knownGroup } from "./known.ts";
 import { newPerson, writingOf } from "./new-person.ts";
@@ -25,6 +26,8 @@ export interface Loaded {
   groups: Map<string, Stored<DocOf<"group">>>;
   /** Shards that the changes of memberships fall into. */
   shards: Map<string, Stored<DocOf<"members">>>;
+  /** Of people who are to leave because nobody has switched them on: who has been since the plan was made; by document id. */
+  enabled: Set<string>;
   /** State of the people in them whom this slice has not written itself, by document id. */
   states: Map<string, string>;
 }
@@ -78,7 +81,9 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
   const people: string[] = [];
   const groups: string[] = [];
   const memberships: MembersChange[] = [];
+  const notEnabled: string[] = [];
   for (const change of changes) {
+    if (change.kind === "person" && change.evidence === "scope: not-enabled") notEnabled.push(ids.marker(change.id));
     if (change.kind === "members") memberships.push(change);
     // What is planned as new is taken to be new; if it is not, the store refuses and the batch is built again with care.
     const fresh = !batch.careful && change.kind !== "members" && change.from === null;
@@ -89,9 +94,12 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
   const loaded: Loaded = {
     people: people.length ? await store.load(connectionId, "person", people) : new Map(),
     groups: groups.length ? await store.load(connectionId, "group", [...new Set(groups)]) : new Map(),
+    enabled: new Set(),
     shards: new Map(),
     states: new Map(),
   };
+  for (const { id, marker } of (await store.load(connectionId, "marker", notEnabled)).values())
+    if (marker === "enabled") loaded.enabled.add(id);
   if (memberships.length === 0) return loaded;
   // Leaves that only this batch has made are in the batch, and nowhere else.
   const shards = memberships.flatMap(({ group, people: members }) => {
@@ -108,6 +116,7 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
 };
 
 const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change: PersonChange): Promise<void> => {
+  const { connection } = round;
   const stored = loaded.people.get(ids.person(change.id)) ?? null;
   const now = stored ? versionOf(stored) : null;
   if (now === change.to) return;
@@ -116,6 +125,10 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
     return;
   }
   const becomesActive = change.op === "create" || (change.op === "revive" && stored?.state !== "active");
+  if (loaded.enabled.has(ids.marker(change.id))) {
+    round.counts.moved++;
+    return;
+  }
   // Their memberships may have been stored before the person was: nobody would tell of them later. A first sync has none, unless
   // it follows one that was broken off: then it is suspect.
   const groups =
@@ -131,6 +144,9 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
   if (becomesActive) batch.delta.people++;
   else if (change.op === "deactivate") batch.delta.people--;
   batch.put(made.doc, stored);
+  // With whoever leaves, not at the end of the run, which may be void before that; and whoever was kept has left long ago.
+  if (made.doc.state === "deactivated" && made.doc.leftAt !== null)
+    batch.retireAt = earlier(batch.retireAt, retiresAt(connection.settings, Date.parse(made.doc.leftAt)));
   if (made.entry) batch.log(groups.length > 0 ? { ...made.entry, groups } : made.entry);
 };
 

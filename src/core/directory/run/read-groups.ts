@@ -1,7 +1,7 @@
 /** Groups as the feed, or a live look-up, tells of them. */
 import { personId } from "../../crypto/key-ring.ts";
 import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
-import { type Closures, documentId, filterId, roleOf } from "../group-roles.ts";
+import { type Closures, documentId, filterId, mayBeShown, roleOf } from "../group-roles.ts";
 import { type GroupChange, type GroupIdentity, planGroup, planGroupRemoval } from "../plan.ts";
 import type { RawObject } from "../ports.ts";
 import { overlayGroup } from "../records.ts";
@@ -19,12 +19,63 @@ export const readGroups = async (round: Round, objects: readonly RawObject[]): P
     round,
     objects.map(({ id }) => id),
   );
+  const live = await hydrate(round, closures, docs, objects);
   for (const object of objects) {
     await keepTurn(round);
     // Its earlier pieces were passed over, when nobody could know that it matters: it will be read by itself, in whole.
     if (round.staging.passedOver(object.id) && !object.removed) continue;
-    await readGroup(round, closures, docs, object);
+    const told = live.get(object.id);
+    if (told === null) continue;
+    if (isUnknown(round, docs, object)) putOff(round, object.id);
+    else await readGroup(round, closures, docs, told ? { ...object, properties: told.properties } : object);
   }
+};
+
+/**
+ * Where groups lie in groups, one that is not held is read by itself and in whole, if it matters: a delta may tell of it with half
+ * of its properties and a part of its members.
+ */
+const isUnknown = ({ cursor, nesting, staging }: Round, docs: Docs, { id, removed }: RawObject): boolean =>
+  !cursor.full.groups && !nesting.isFlat && !removed && staging.said("groups", id) === null && !isHeld(docs, id);
+
+const putOff = ({ staging, cursor, connection }: Round, group: string): void => {
+  staging.passOver(group);
+  // Where people are chosen by groups, only those matter that lie in a selected one, and these are found from there.
+  if (connection.settings.people.from === "everybody") cursor.unknown.push(group);
+};
+
+const isHeld = (docs: Docs, group: string): boolean =>
+  docs.has(ids.group(group)) || [...docs.values()].some(({ of }) => of === group);
+
+/**
+ * Groups of which no properties are stored, as they are now: of what kind a group is, half of its properties do not tell. Null:
+ * it has gone meanwhile, and its tombstone is to come.
+ */
+const hydrate = async (
+  round: Round,
+  closures: Closures,
+  docs: Docs,
+  objects: readonly RawObject[],
+): Promise<Map<string, RawObject | null>> => {
+  const { cursor, connection, needs, staging } = round;
+  if (cursor.full.groups || !connection.settings.groups.include) return new Map();
+  const wanted = objects.filter(
+    (object) =>
+      !object.removed &&
+      !docs.has(ids.group(object.id)) &&
+      staging.said("groups", object.id) === null &&
+      !isUnknown(round, docs, object) &&
+      mayBeShown(connection.settings, closures, object.id),
+  );
+  if (wanted.length === 0) return new Map();
+  const asked = [...new Set(wanted.map(({ id }) => id))];
+  const live = await needs.source.groups(connection, asked);
+  for (const id of asked) {
+    if (live.has(id)) continue;
+    setAside(round, "group-not-readable", id);
+    cursor.suspect = true;
+  }
+  return live;
 };
 
 /** By document id; a group may be held in either of two roles. */

@@ -1,8 +1,10 @@
 /** People as the users feed tells of them. */
 import { personId } from "../../crypto/key-ring.ts";
 import { ids } from "../../store/documents.ts";
-import { type KnownPerson, type PersonChange, planPerson } from "../plan.ts";
+import { emptyBlacklist } from "../blacklist.ts";
+import { type KnownPerson, type PersonChange, planPerson, type Rules } from "../plan.ts";
 import type { RawObject } from "../ports.ts";
+import { underAttributes } from "../records.ts";
 import { knownPerson } from "./known.ts";
 import { markersOf } from "./markers.ts";
 import { noneStored } from "./none-stored.ts";
@@ -28,7 +30,7 @@ export const readPeople = async (round: Round, objects: readonly RawObject[]): P
   const isOutside = (id: string): boolean => settings.people.from === "groups" && !members.has(id);
   /** Of whom nothing is stored, or what was true when they left: a delta may name them with half of their properties. */
   const isStale = (known: KnownPerson | null): boolean => known?.state !== "active" || known.left;
-  const known = new Map([...docs].map(([id, doc]) => [id.slice(2), knownPerson(ring, doc)]));
+  const known = new Map([...docs].map(([id, doc]) => [id.slice(2), underSettings(round, knownPerson(ring, doc))]));
   const fresh = complete
     ? new Map<string, RawObject | null>()
     : await hydrate(
@@ -70,11 +72,17 @@ export const readPeople = async (round: Round, objects: readonly RawObject[]): P
     if (live) settled = asTold(settled, object);
     whole = (whole || live) && !(await managerMayBeHidden(round, person, settled));
     // Met before without a change: what is stored has been confirmed by this round.
-    const base = earlier?.record ?? (said === "there" ? (person?.record ?? null) : null);
+    const base = earlier?.record ?? (said === "there" ? (person?.base ?? person?.record ?? null) : null);
     const { change, kept } = planPerson(ring, rules, standingOf(id), person, settled, whole, live ? null : base);
     if (said === null) round.counts.keptThoughCleared += kept;
     staging.plan("users", id, change, earlier, settled.removed !== undefined);
   }
+};
+
+/** The stored record was made under the settings of the last round. */
+const underSettings = ({ links, connection, cursor }: Round, person: KnownPerson): KnownPerson => {
+  if (!cursor.full.users || !links || !person.record) return person;
+  return { ...person, base: underAttributes(person.record, links.basis.attributes, connection.settings.attributes) };
 };
 
 const asTold = (live: RawObject, object: RawObject): RawObject => {
@@ -83,6 +91,12 @@ const asTold = (live: RawObject, object: RawObject): RawObject => {
   return object.manager ? { ...rest, manager: object.manager } : rest;
 };
 
+const admitsEverybody = ({ settings: { people }, blacklist }: Rules): boolean =>
+  people.from === "everybody" &&
+  !people.oneByOne &&
+  Object.values(people.kinds).every((on) => on) &&
+  blacklist === emptyBlacklist;
+
 /** Nobody is told of a manager who is soft-deleted and may come back without a word: no mention is no proof that there is none. */
 const managerMayBeHidden = async (round: Round, known: KnownPerson | null, object: RawObject): Promise<boolean> => {
   const manager = known?.record?.manager ?? null;
@@ -90,7 +104,8 @@ const managerMayBeHidden = async (round: Round, known: KnownPerson | null, objec
   const { needs, connection } = round;
   const doc = await needs.store.read(connection.connectionId, "person", ids.person(manager));
   const record = doc ? knownPerson(connection.ring, doc).record : null;
-  if (!record) return true;
+  // Where not everybody is held, he is more likely one of those who are not than somebody in the recycle bin.
+  if (!record) return admitsEverybody(await round.rules());
   return (await needs.source.present(connection, "users", [record.oid])).get(record.oid) !== true;
 };
 

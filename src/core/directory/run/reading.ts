@@ -6,7 +6,7 @@
 import type { Feed, FeedPage } from "../ports.ts";
 import { admitGroups } from "./admitting.ts";
 import { decideCandidates } from "./candidates.ts";
-import type { Step } from "./cursor.ts";
+import type { Position, Step } from "./cursor.ts";
 import { planDerivedGroups } from "./deriving.ts";
 import { netMemberships } from "./memberships.ts";
 import { readGroups } from "./read-groups.ts";
@@ -44,17 +44,27 @@ const readFeed = async (round: Round, feed: Feed): Promise<void> => {
   let ahead: Promise<FeedPage> | null = null;
   for (;;) {
     const { at } = round.cursor;
-    if (!("feed" in at)) return;
+    if (!("feed" in at) || at.feed !== feed) return;
     const page: FeedPage = await (ahead ?? round.needs.source.page(round.connection, feed, at.link));
     ahead = page.next === null ? null : fetchAhead(round, feed, page.next);
-    if (feed === "groups") await readGroups(round, page.objects);
-    else await readPeople(round, page.objects);
+    if (feed === "users") await readPeople(round, page.objects);
+    else if (page.objects.length > 0) await readGroups(round, page.objects);
     if (page.next === null) {
       round.cursor.newLinks[feed] = page.delta as string;
-      round.cursor.at = { phase: "reading", step: feed === "groups" ? "absent-groups" : "candidates", after: "" };
+      round.cursor.at = afterFeed(round, feed);
     } else round.cursor.at = { phase: "reading", feed, link: page.next };
     await breathe(round);
   }
+};
+
+/** Where no group was told of and all were stored under these settings, nothing follows from them, however many there are. */
+const afterFeed = (round: Round, feed: Feed): Position => {
+  if (feed === "users") return { phase: "reading", step: "candidates", after: "" };
+  const { cursor, counts } = round;
+  const quiet = !cursor.full.groups && !cursor.again.groups && counts.groupsRead === 0;
+  return quiet
+    ? { phase: "reading", feed: "users", link: startLink(round, "users") }
+    : { phase: "reading", step: "absent-groups", after: "" };
 };
 
 /** Asks for a page while the one before is worked on. A failure shows when its turn has come, or never if the slice ends first. */

@@ -171,7 +171,7 @@ export const fail = async (
         return {
           ...next,
           wakeAt: next.requested ? now + wait : next.dueAt,
-          suspect: fresh.suspect || (byGraph && failures >= failuresOnLinks),
+          suspect: next.suspect || (byGraph && failures >= failuresOnLinks),
         };
       },
     };
@@ -261,6 +261,8 @@ const ended = (
   leaseUntil: 0,
   attempts: 0,
   run: null,
+  // Half of it is there, and no basis tells of that: whoever has lost his group already is no leaver of the next delta.
+  suspect: head.suspect || (head.run?.phase === "applying" && head.run.reshapes),
   requested: head.requested?.runId === runId ? null : head.requested,
 });
 

@@ -52,6 +52,8 @@ export interface WorkerNeeds extends RoundNeeds {
   selfTest(connection: ConnectionContext): Promise<AppError | null>;
   /** Deletes a connection whose time has come; called with the lease held. */
   finishClosing(doc: Stored<ConnectionDoc>, head: Stored<Head>): Promise<void>;
+  /** Finishes an erasure that was broken off. */
+  finishErasing(head: Stored<Head>): Promise<void>;
 }
 
 export interface Round {
@@ -182,6 +184,7 @@ const runState = (round: Round): NonNullable<Head["run"]> => {
     mode: round.mode,
     cause: round.cause,
     ...(round.proposed ? { proposed: round.proposed } : {}),
+    reshapes: round.cursor.again.groups || round.cursor.again.users || !round.nesting.isFlat,
     epoch: round.epoch,
     phase: round.stopped && !round.stopped.approved ? "waiting" : round.cursor.at.phase,
     startedAt: round.startedAt,

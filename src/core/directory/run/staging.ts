@@ -96,6 +96,9 @@ export interface NetMembers {
   evidence?: string;
 }
 
+/** All that finds the staged parts again. */
+export type StagedPlan = Staged & Pick<Cursor, "writers" | "sum">;
+
 export interface StagingNeeds {
   ambient: Ambient;
   work: WorkStore;
@@ -128,7 +131,7 @@ export class Staging {
   #flushed: boolean;
   readonly sum: TermSum;
 
-  constructor(needs: StagingNeeds, cursor: Cursor) {
+  constructor(needs: StagingNeeds, cursor: StagedPlan) {
     this.#needs = needs;
     this.#chunks = { ...cursor.chunks };
     this.#edgeParts = cursor.edgeParts;
@@ -195,6 +198,12 @@ export class Staging {
     return (
       (changes.find((change) => change.kind !== "members" && change.id === id) as ObjectChange | undefined) ?? null
     );
+  }
+
+  /** Where the object's change is; null = none is planned. */
+  passOf(feed: Feed, id: string): Pass | null {
+    const code = this.#seen[feed].get(keyBytes(feed, id))?.chunk ?? 0;
+    return code === 0 || code >= passedOverCode ? null : chunkOf(code).pass;
   }
 
   /** Puts `change` in the place of what was planned for the object before (`earlier`); null = nothing is to change. */
@@ -332,7 +341,7 @@ export class Staging {
   }
 
   /** Writes what is only in memory to `work`; returns the part of the cursor that points at it. */
-  async flush(): Promise<Staged & Pick<Cursor, "writers" | "sum">> {
+  async flush(): Promise<StagedPlan> {
     const { work, runId } = this.#needs;
     for (const [code, changes] of this.#pending) {
       const { pass, chunk } = chunkOf(code);
@@ -387,7 +396,7 @@ export class Staging {
   }
 
   #count(change: ObjectChange, by: 1 | -1): void {
-    if (change.kind === "group" && !isShown(change.role)) return;
+    if (change.kind === "group" ? !isShown(change.role) : change.silent) return;
     const name = countOf[`${change.kind} ${change.op}`];
     if (name) this.#needs.counts[name] += by;
   }

@@ -1,6 +1,6 @@
 /** Stored groups that no feed has spoken of: are they still there, and does the scope still want them? */
 import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
-import { derivedGroups, documentId, filterId, roleOf } from "../group-roles.ts";
+import { type Closures, derivedGroups, documentId, filterId, roleOf } from "../group-roles.ts";
 import { planGroupRemoval } from "../plan.ts";
 import { knownGroup } from "./known.ts";
 import { breathe, type Round, setAside } from "./round.ts";
@@ -35,24 +35,26 @@ export const removeUnwantedGroups = async (round: Round): Promise<void> => {
   if (cursor.again.groups) await eachStored(round, "unwanted-groups", (docs) => removeUnwanted(round, docs));
   if (nesting.isFlat || (round.counts.groupsRead === 0 && !cursor.again.groups)) return;
   const { scope, sources } = await nesting.closures();
-  const outside = [...(await nesting.mentioned())].filter((group) => !scope.has(group) && !sources.has(group));
+  const mentioned = [...(await nesting.mentioned())];
+  const outside = mentioned.filter((group) => !scope.has(group) && !sources.has(group));
   const documents = outside.flatMap((group) => [group, filterId(connection.ring, group)]).map(ids.group);
   const docs = await needs.store.load(connection.connectionId, "group", documents);
   await removeUnwanted(round, [...docs.values()]);
-  for (const group of outside) await forgetNew(round, group, docs);
+  for (const group of mentioned) await forgetNew(round, group, { scope, sources });
 };
 
 /** It was read in this round for the sake of a group that it turned out not to lie in. */
-const forgetNew = async (
-  { staging, connection }: Round,
-  group: string,
-  docs: ReadonlyMap<string, unknown>,
-): Promise<void> => {
-  const id = filterId(connection.ring, group);
-  const planned = await staging.changeOf("groups", id);
-  if (!planned || docs.has(ids.group(id)) || planned.op === "remove") return;
-  await staging.forgetMembers(id, false);
-  staging.plan("groups", id, null, planned, true);
+const forgetNew = async (round: Round, group: string, closures: Closures): Promise<void> => {
+  const { staging, connection, cursor } = round;
+  for (const id of [group, filterId(connection.ring, group)]) {
+    const planned = await staging.changeOf("groups", id);
+    if (planned?.kind !== "group" || planned.op !== "create") continue;
+    const role = roleOf(connection.settings, closures, group, planned.record?.fields ?? {});
+    if (role !== null && role !== planned.role && planned.role === "shown") cursor.suspect = true;
+    if (role !== null) continue;
+    await staging.forgetMembers(id, planned.role === "shown");
+    staging.plan("groups", id, null, planned, true);
+  }
 };
 
 const removeUnwanted = async (round: Round, docs: readonly Stored<GroupDoc>[]): Promise<void> => {

@@ -4,6 +4,7 @@
  */
 import { directoryTenant } from "../../connections/open.ts";
 import { AppError, isAppError } from "../../errors.ts";
+import { isBrokenOff } from "../../privacy/settle.ts";
 import { commit } from "../../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Stored } from "../../store/documents.ts";
 import type { Hint } from "../../store/ports.ts";
@@ -47,6 +48,7 @@ export const work =
       await release(needs, claimed, null);
       return "gone";
     }
+    if (isBrokenOff(claimed, now)) return await finishErasing(needs, hint, claimed);
     if (doc.state === "closing") {
       if (doc.closesAt !== null && Date.parse(doc.closesAt) <= now) return await close(needs, claimed, doc);
       await release(needs, claimed, doc.closesAt === null ? null : Date.parse(doc.closesAt));
@@ -95,6 +97,22 @@ const held = async (needs: WorkerNeeds, hint: Hint): Promise<Worked> => {
 
 const release = async (needs: WorkerNeeds, head: Stored<Head>, wakeAt: number | null): Promise<void> => {
   await commitEnding(needs, head, () => ({ advance: (fresh) => released(head, fresh, wakeAt) }));
+};
+
+const eraseAgainMilliseconds = 60_000;
+
+/** It comes before everything else. When it fails the turn is over, and the next round begins with it again. */
+const finishErasing = async (needs: WorkerNeeds, hint: Hint, claimed: Stored<Head>): Promise<Worked> => {
+  try {
+    await needs.finishErasing(claimed);
+  } catch (error) {
+    await release(needs, claimed, needs.ambient.now() + eraseAgainMilliseconds);
+    if (!isAppError(error)) throw error;
+    return "retries";
+  }
+  await release(needs, claimed, needs.ambient.now());
+  await needs.hints.send(hint);
+  return "continues";
 };
 
 const retireAgainMilliseconds = 3_600_000;

@@ -91,6 +91,11 @@ export interface ExpectedView {
    * to chance: they are nobody's manager and in no group here, and a comparison leaves them out as well.
    */
   departed: ReadonlySet<string>;
+  /**
+   * People of whom nothing is said here: they were in the recycle bin when groups may have been read one by one, whose lists leave
+   * such people out, and came back without a word of their memberships. What became of them depends on when everything is read anew.
+   */
+  unsaid: ReadonlySet<string>;
 }
 
 interface PersonHistory {
@@ -117,6 +122,7 @@ export interface OracleHistory {
   groups: ReadonlyMap<string, GroupHistory>;
   productGroups: ReadonlyMap<string, ReadonlySet<string>>;
   filters: ReadonlySet<string>;
+  unsaid: ReadonlySet<string>;
   /** Personal strings that were in the directory when it was observed, and the objects they were seen in. */
   observed: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -169,8 +175,13 @@ export function createOracle(options: OracleOptions = {}): Oracle {
   const groups = new Map<string, GroupHistory>();
   const products = new Map<string, ReadonlySet<string>>();
   const filters = new Set<string>();
+  /** Met in the recycle bin while groups mattered for more than themselves. */
+  const unlisted = new Set<string>();
+  const unsaid = new Set<string>();
+  /** Under which the last observation was made. */
+  let attributes: OracleSettings["attributes"] = {};
   const observed = new Map<string, Set<string>>();
-  const history: OracleHistory = { people, groups, productGroups: products, filters, observed };
+  const history: OracleHistory = { people, groups, productGroups: products, filters, unsaid, observed };
 
   function note({ id, properties }: SimUser | SimGroup): void {
     for (const text of personalTexts(properties)) {
@@ -188,13 +199,30 @@ export function createOracle(options: OracleOptions = {}): Oracle {
       person.leftAt ??= at;
       if (person.state === "active" && scope.settings.leaving.rule !== "keep") person.state = "deactivated";
     }
+    const rules = Object.entries(scope.settings.attributes).map(([name, { from, clear }]) => {
+      const before = attributes[name];
+      // What another property gave is no former value of this one.
+      return { name, from, clear: clear || (before !== undefined && before.from !== from) };
+    });
     for (const user of directory.users.values()) {
       note(user);
       if (!admitted.has(user.id)) continue;
-      const fields = Object.entries(scope.settings.attributes).map(([name, how]) => ({ name, ...how }));
-      const attributes = overlay(people.get(user.id)?.attributes ?? {}, user.properties, fields);
-      people.set(user.id, { state: "active", leftAt: null, gone: false, attributes, managerId: user.managerId });
+      const known = people.get(user.id)?.attributes ?? {};
+      const fields = overlay(known, user.properties, rules);
+      people.set(user.id, {
+        state: "active",
+        leftAt: null,
+        gone: false,
+        attributes: fields,
+        managerId: user.managerId,
+      });
     }
+    attributes = scope.settings.attributes;
+  }
+
+  function observeRecycleBin(directory: DirectoryState): void {
+    if (consultedGroups(directory, scope).length > 0) for (const id of directory.deletedUsers.keys()) unlisted.add(id);
+    for (const id of unlisted) if (directory.users.has(id)) unsaid.add(id);
   }
 
   function observeGroups(directory: DirectoryState): void {
@@ -224,6 +252,7 @@ export function createOracle(options: OracleOptions = {}): Oracle {
     observe(directory, at = 0) {
       observePeople(directory, at);
       observeGroups(directory);
+      observeRecycleBin(directory);
     },
     retire(at) {
       const { rule, afterDays } = scope.settings.leaving;
@@ -253,13 +282,20 @@ function overlay(known: Properties, seen: Properties, fields: readonly FieldRule
   return merged;
 }
 
-export function expectedView({ people, groups, productGroups: products, filters }: OracleHistory): ExpectedView {
-  const counts = (id: string): boolean => people.get(id)?.state === "active" && !people.get(id)?.gone;
+export function expectedView({
+  people,
+  groups,
+  productGroups: products,
+  filters,
+  unsaid,
+}: OracleHistory): ExpectedView {
+  const counts = (id: string): boolean =>
+    people.get(id)?.state === "active" && !people.get(id)?.gone && !unsaid.has(id);
   return {
     people: new Map(
-      [...people].map(([id, { state, attributes, managerId }]) => {
+      [...people].flatMap(([id, { state, attributes, managerId }]): [string, ExpectedPerson][] => {
         const manager = managerId !== null && counts(managerId) ? managerId : null;
-        return [id, { state, attributes, manager }];
+        return unsaid.has(id) ? [] : [[id, { state, attributes, manager }]];
       }),
     ),
     groups: new Map(
@@ -275,6 +311,7 @@ export function expectedView({ people, groups, productGroups: products, filters 
     ),
     productGroups: new Map([...products].map(([id, members]) => [id, new Set([...members].filter(counts))])),
     filters: new Set(filters),
+    unsaid: new Set(unsaid),
     departed: new Set([...people].flatMap(([id, { state, gone }]) => (state === "active" && gone ? [id] : []))),
   };
 }

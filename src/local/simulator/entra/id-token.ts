@@ -1,7 +1,7 @@
 /** ID tokens as Entra's v2.0 endpoint makes them, and the broken ones that a careful application refuses. */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { SignJWT } from "jose";
-import type { AppRegistration, World } from "../world.ts";
+import type { AppRegistration, OptionalClaim, World } from "../world.ts";
 import { consumerTid, displayNameOf, homeOf, isGuest, mailOf, type Person, principalNameOf } from "./authority.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import type { IdTokenFault } from "./switches.ts";
@@ -31,7 +31,7 @@ const claimsOf = (
   const now = Math.floor(world.now() / 1000);
   const home = homeOf(world, person);
   const guest = isGuest(person);
-  const emits = (claim: "acct" | "auth_time") => registration.optionalClaims.includes(claim);
+  const emits = (claim: OptionalClaim) => registration.optionalClaims.includes(claim);
   return {
     aud: registration.clientId,
     iss: `${origin}/${tid}/v2.0`,
@@ -46,7 +46,9 @@ const claimsOf = (
     ...(scopes.includes("profile")
       ? { oid: person.user.id, name: displayNameOf(person), preferred_username: principalNameOf(person) }
       : {}),
-    ...(scopes.includes("email") && mailOf(person) ? { email: mailOf(person) } : {}),
+    ...(scopes.includes("email") && mailOf(person)
+      ? { email: mailOf(person), ...(emits("xms_edov") ? { xms_edov: ownsDomain(person) } : {}) }
+      : {}),
     ...(guest ? { idp: `https://sts.windows.net/${home && home !== person ? home.tenant.tid : consumerTid}/` } : {}),
     ...(registration.emitsDirectoryRoles
       ? { wids: [...person.account.directoryRoles, guest ? guestUserRole : defaultUserRole] }
@@ -54,6 +56,11 @@ const claimsOf = (
     ...(emits("acct") ? { acct: guest ? 1 : 0 } : {}),
     ...(emits("auth_time") ? { auth_time: Math.floor(signIn.authenticatedAt / 1000) } : {}),
   };
+};
+
+const ownsDomain = (person: Person): boolean => {
+  const mail = mailOf(person).toLowerCase();
+  return person.tenant.verifiedDomains.some((domain) => mail.endsWith(`@${domain.toLowerCase()}`));
 };
 
 /** What a fault does to the claims; faults of the signature are done where it is made. */

@@ -1,0 +1,154 @@
+/** The access log of a workspace, newest first: who read what, who was refused, which connections came and went. */
+import { z } from "zod";
+import { type Ambient, iso } from "../ambient.ts";
+import { type AccessTrail, accessTtlSeconds, type FoundRecord } from "../audit/access-log.ts";
+import { Actor } from "../audit/entries.ts";
+import type { Caller } from "../context.ts";
+import { rangeOf, subjectFilter, timeFilter } from "./audit.ts";
+import type { PageRequest } from "./readable.ts";
+
+export const accessKinds = [
+  "read",
+  "refused",
+  "sign-in",
+  "connection-created",
+  "connection-deleted",
+  "person-erased",
+] as const;
+
+export const AccessEntry = z.strictObject({
+  id: z.string(),
+  at: z.iso.datetime(),
+  /** `unreadable`: it was altered, put there by somebody else, or its key is gone; nothing else of it is known. */
+  what: z.enum([...accessKinds, "unreadable"]),
+  route: z.string().nullable(),
+  actor: Actor.nullable(),
+  connection: z.string().nullable(),
+  /** How many objects were answered. */
+  count: z.int().nullable(),
+  /** Person ids or group object ids that were asked for. */
+  objects: z.array(z.string()),
+  /** Problem code of a refusal. */
+  refusal: z.string().nullable(),
+  /** Of an erasure: from when on the person is gone from where. */
+  receipt: z.strictObject({ live: z.string(), caches: z.string(), backups: z.string() }).nullable(),
+  correlationId: z.string().nullable(),
+});
+export type AccessEntry = z.infer<typeof AccessEntry>;
+
+export const AccessPage = z.strictObject({
+  /** May be empty with more to come: a page is looked through only so far. */
+  items: z.array(AccessEntry),
+  next: z.string().nullable(),
+  /** Records that were opened for this page: all but their time is sealed. */
+  scanned: z.int(),
+});
+export type AccessPage = z.infer<typeof AccessPage>;
+
+const word = z.string().min(1).max(200);
+export const accessFilter = {
+  ...timeFilter,
+  what: z.enum([...accessKinds, "unreadable"]).optional(),
+  connection: word.optional(),
+  actor: subjectFilter.optional(),
+};
+const Filter = z.strictObject(accessFilter);
+export type AccessFilter = z.infer<typeof Filter>;
+
+export interface AccessTrailNeeds {
+  ambient: Pick<Ambient, "now">;
+  access: AccessTrail;
+}
+
+const recordsPerQuery = 200;
+const maxScanned = 2000;
+
+/** Up to this record (0: none), in its month, of a range that was fixed when the first page was asked for. */
+interface Position {
+  from: number;
+  to: number;
+  month: string;
+  before: string | undefined;
+}
+
+export const readAccess =
+  ({ ambient, access }: AccessTrailNeeds) =>
+  async (caller: Caller, filter: AccessFilter, page: PageRequest): Promise<AccessPage> => {
+    const now = ambient.now();
+    const range = rangeOf(filter);
+    // Nobody has a record from tomorrow, and none is kept longer.
+    const to = Math.min(range.to ?? now + 1, now + 1);
+    const from = Math.max(range.from ?? 0, now - accessTtlSeconds * 1000);
+    let at: Position | null =
+      page.after === undefined ? { from, to, month: monthOf(to - 1), before: undefined } : positionIn(page.after);
+    const items: AccessEntry[] = [];
+    let scanned = 0;
+    while (at && items.length < page.limit && scanned < maxScanned) {
+      if (at.month < monthOf(at.from)) {
+        at = null;
+        break;
+      }
+      const found = await access.listBackwards(caller.workspaceId, at.month, {
+        from: at.from,
+        to: at.to,
+        limit: recordsPerQuery,
+        ...(at.before === undefined ? {} : { before: at.before }),
+      });
+      const wanted = page.limit - items.length;
+      const matching = found.map(asEntry).filter((entry) => matches(entry, filter));
+      const shown = matching.slice(0, wanted);
+      items.push(...shown);
+      const last = shown.length === wanted ? shown.at(-1) : undefined;
+      const reached: string | undefined = last?.id ?? found.at(-1)?.id;
+      scanned += last ? found.findIndex(({ id }) => id === last.id) + 1 : found.length;
+      // A page of a query may be short only at its end.
+      if (last || found.length === recordsPerQuery) at = { ...at, before: reached };
+      else at = { ...at, month: monthBefore(at.month), before: undefined };
+    }
+    return { items, next: at && [at.from, at.to, at.month, at.before ?? ""].join("."), scanned };
+  };
+
+const asEntry = ({ id, at, record }: FoundRecord): AccessEntry => {
+  if (!record)
+    return {
+      id,
+      at,
+      what: "unreadable",
+      route: null,
+      actor: null,
+      connection: null,
+      count: null,
+      objects: [],
+      refusal: null,
+      receipt: null,
+      correlationId: null,
+    };
+  const { what, route, connectionId, count, objects, refusal, receipt, correlationId, ...actor } = record;
+  return {
+    id,
+    at,
+    what,
+    route,
+    actor,
+    connection: connectionId ?? null,
+    count: count ?? null,
+    objects: objects ?? [],
+    refusal: refusal ?? null,
+    receipt: receipt ?? null,
+    correlationId,
+  };
+};
+
+const matches = (entry: AccessEntry, { what, connection, actor }: AccessFilter): boolean =>
+  (what === undefined || entry.what === what) &&
+  (connection === undefined || entry.connection === connection) &&
+  (actor === undefined || entry.actor?.subject === actor || entry.actor?.asserted?.subject === actor);
+
+const monthOf = (milliseconds: number): string => iso(milliseconds).slice(0, 7);
+
+const monthBefore = (month: string): string => monthOf(Date.parse(`${month}-01T00:00:00Z`) - 1);
+
+const positionIn = (text: string): Position => {
+  const [from = "0", to = "0", month = "", before = ""] = text.split(".");
+  return { from: Number(from), to: Number(to), month, before: before === "" ? undefined : before };
+};
