@@ -43,7 +43,7 @@ export const usualSizes: MemorySizes = {
 
 const factors = [1.3, 1.6, 2, 3, 4];
 /** Milliseconds of one import: a heap that is almost too small is slow beyond use. */
-const patience = { small: 300_000, large: 2_400_000 };
+const patience = { small: 300_000, large: 3_600_000 };
 
 export const benchMemory = async (sizes: MemorySizes = usualSizes): Promise<MemoryResult> => {
   const { precisionMb } = sizes;

@@ -71,7 +71,9 @@ test("fairness: a throttled tenant delays nobody, and the timer asks as much for
   // Spread over half a minute.
   expect([hinted.first, hinted.last, hinted.most]).toEqual([0, 28, 1]);
   expect(started.last).toBeGreaterThan(20);
-  expect(quiet).toMatchObject({ delayedSeconds: 0, hints: 24, storeOperations: 24 * 3 + timer.due.storeOperations });
+  expect(quiet).toMatchObject({ delayedSeconds: 0, hints: 24 });
+  // A round has three, and reads the pauses of tenant and application when it has not done so for a while.
+  expect(quiet.storeOperations).toBeLessThanOrEqual(24 * 5 + timer.due.storeOperations);
   // Each pause costs one request, and at most its own hint, the timer's, and one that met the lease.
   expect(throttled).toMatchObject({ delayedSeconds: 0, special: { graphRequests: 5 } });
   expect(throttled.special?.hints).toBeLessThanOrEqual(10);

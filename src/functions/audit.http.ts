@@ -1,4 +1,4 @@
-/** The two logs for whoever answers for them: looked through, taken along, verified. */
+/** The change log for whoever answers for it: looked through, taken along, verified. */
 import type { Handlers } from "./register.ts";
 
 export const audit: Handlers<"audit.list" | "audit.export" | "audit.verify"> = {
@@ -8,11 +8,4 @@ export const audit: Handlers<"audit.list" | "audit.export" | "audit.verify"> = {
     cases.exportAudit(caller, params.connection, asked, page),
   "audit.verify": ({ caller, params, query: { limit: _l, cursor: _c, ...range }, page }, cases) =>
     cases.verifyAudit(caller, params.connection, range, page),
-};
-
-export const access: Handlers<"access.list" | "access.export"> = {
-  "access.list": ({ caller, query: { limit: _l, cursor: _c, ...filter }, page }, cases) =>
-    cases.readAccess(caller, filter, page),
-  "access.export": ({ caller, query: { limit: _l, cursor: _c, ...asked }, page }, cases) =>
-    cases.exportAccess(caller, asked, page),
 };

@@ -1,7 +1,8 @@
 /** The handler of every route; a route without one does not compile. */
 
+import { access } from "./access.http.ts";
 import { attributes } from "./attributes.http.ts";
-import { access, audit } from "./audit.http.ts";
+import { audit } from "./audit.http.ts";
 import { changes } from "./changes.http.ts";
 import { connections } from "./connections.http.ts";
 import { consent } from "./consent.http.ts";

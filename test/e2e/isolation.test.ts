@@ -45,6 +45,17 @@ beforeAll(async () => {
   theirs = await hold(stack, "beta", beta, "Beta and another tenant", await makeTenant(stack, 52));
   shared = await hold(stack, "beta", beta, "Beta and alpha's tenant", tenant);
   ours.words.push("subject-of-alpha");
+  for (const { call, id } of [ours, theirs, shared]) {
+    const path = `/connections/${id}/settings`;
+    const { headers } = await expectStatus(200, call("GET", path));
+    const request = {
+      body: { entries: ["one@listed.example", "two@listed.example"] },
+      headers: { "if-match": headers.get("etag") ?? "" },
+    };
+    await expectStatus(200, call("PUT", `${path}/blacklist`, request));
+    const items = ["one", "two"].map((name) => ({ id: name, name }));
+    await expectStatus(200, call("PUT", `/connections/${id}/product-groups`, { body: { items } }));
+  }
 });
 afterAll(() => stack.stop());
 
@@ -95,6 +106,8 @@ const bodyOf = (
     "people.search": { text: "a" },
     "people.explain": { person },
     "people.switch": { enabled: true },
+    "people.export": {},
+    "people.erase": { person },
     "groups.search": { text: "a" },
     "people.link": { productUserId: "somebody-else" },
     "product-users.link": { items: [{ person, productUserId: "somebody-else" }] },
@@ -116,6 +129,7 @@ const matchOf = async (name: RouteName, { call, id }: Holding): Promise<Record<s
 
 /** Routes whose answers name nothing of a connection's own. */
 const silent: RouteName[] = [
+  "attributes.list",
   "openapi.read",
   "events.read",
   "security.read",
@@ -127,6 +141,7 @@ const silent: RouteName[] = [
   "product-groups.list",
   "connections.permissions",
   "webhooks.list",
+  "audit.verify",
 ];
 
 const withoutCorrelation = ({ status, body }: Answer) => {
@@ -136,11 +151,14 @@ const withoutCorrelation = ({ status, body }: Answer) => {
 
 describe("what is the other's", () => {
   it("does not exist on any route, and stays as it was", async () => {
+    // Asked by the owner, which is recorded as well.
+    const matches = new Map<RouteName, Record<string, string>>();
+    for (const { name } of ofConnection) matches.set(name, await matchOf(name, ours));
     const before = await storedNow(ours);
     const recorded = { alpha: await recordsOf("alpha"), beta: await recordsOf("beta") };
     let walked = 0;
     for (const { name, route } of ofConnection) {
-      const request = { ...bodyOf({ name, route }, ours), headers: await matchOf(name, ours) };
+      const request = { ...bodyOf({ name, route }, ours), headers: matches.get(name) ?? {} };
       const foreign = await theirs.call(route.method, pathOf(route, ours.id, ours), request);
       const expected = name === "consent.complete" ? [410, "consent-attempt-unusable"] : [404, "connection-not-found"];
       expect([foreign.status, foreign.body.code], name).toEqual(expected);
@@ -179,11 +197,15 @@ describe("what is the other's", () => {
 
   it("is on no list and in no answer of one's own", async () => {
     for (const { name, route } of reading) {
+      // Of a run that was applied nothing is shown any more, not even to the owner.
+      if (name === "runs.plan") continue;
       const whole = route.paged ? "?limit=200" : "";
       const mine = await expectStatus(200, ours.call("GET", `${pathOf(route, ours.id, ours)}${whole}`));
       // The search can fail: what is the owner's is in the owner's answers.
       if (!silent.includes(name))
         expect(shownIn(mine.text, [...ours.words, ...ours.groups]).length, name).toBeGreaterThan(0);
+      // A log of one's own names what one has asked for oneself, also what was refused; of whom it is, is tested by itself.
+      if (name.startsWith("access.")) continue;
       const other = await expectStatus(200, theirs.call("GET", `${pathOf(route, theirs.id, theirs)}${whole}`));
       expect(shownIn(other.text, [...ours.words, ...ours.addresses, ...ours.groups]), name).toEqual([]);
       const sameTenant = await expectStatus(200, shared.call("GET", `${pathOf(route, shared.id, shared)}${whole}`));

@@ -217,7 +217,11 @@ describe("a day", { timeout: 120_000 }, () => {
     await expectStatus(200, call("POST", `/connections/${id}/consent/complete`, { body: { code } }));
     await begin(call, id);
     await until("staged parts of both kinds", async () => {
-      const staged = documentsIn(await stack.cosmos!.dump()).filter(({ container }) => container === "work");
+      const documents = documentsIn(await stack.cosmos!.dump());
+      // Parts of an earlier run may be about to go.
+      const head = documents.find(({ partitionKey, document }) => partitionKey === id && document.kind === "head");
+      const run = (head?.document.run as { id: string } | null | undefined)?.id;
+      const staged = documents.filter(({ container, partitionKey }) => container === "work" && partitionKey === run);
       const kinds = new Set(staged.map(({ document }) => document.kind));
       return (kinds.has("chunk") && kinds.has("seen")) || null;
     });

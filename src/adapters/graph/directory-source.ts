@@ -27,7 +27,9 @@ export const directorySource = (client: GraphClient): DirectorySource => {
 
   const page: DirectorySource["page"] = async (connection, feed, link) => {
     const url =
-      link === null ? client.address.at(`/${feed}/delta?$select=${selectOf(feed, connection.settings)}`) : client.address.own(link);
+      link === null
+        ? client.address.at(`/${feed}/delta?$select=${selectOf(feed, connection.settings)}`)
+        : client.address.own(link);
     const body = read(await client.send(connection, { method: "GET", url }), link);
     const { next, delta } = links(client, body);
     if ((next === null) === (delta === null)) throw malformed("a page's links");

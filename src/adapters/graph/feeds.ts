@@ -1,7 +1,8 @@
 /** What is asked of the two delta feeds, and how an object of an answer becomes a `RawObject`. */
-import type { Feed, RawObject } from "../../core/directory/ports.ts";
+
 import type { Settings } from "../../core/connections/settings.ts";
 import { attributeCatalogue, groupAttributes } from "../../core/directory/attributes.ts";
+import type { Feed, RawObject } from "../../core/directory/ports.ts";
 import { propertiesFor } from "../../core/directory/records.ts";
 import { AppError } from "../../core/errors.ts";
 import { isObject, type JsonObject } from "./answers.ts";

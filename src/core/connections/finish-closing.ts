@@ -90,7 +90,7 @@ export const finishClosing =
       : "lost-turn";
   };
 
-const emptied = ({ erasing: _, ...before }: Head): Head => ({
+const emptied = ({ erasing: _erasing, ...before }: Head): Head => ({
   ...before,
   owner: null,
   leaseUntil: 0,

@@ -169,22 +169,14 @@ const cellOf = (value: unknown): string => {
   return typeof value === "string" ? value : JSON.stringify(value);
 };
 
-const referenceColumns = ["connection", "count", "objects", "refusal", "correlationId"];
+const referenceColumns = ["connection", "count", "objects", "refusal", "receipt", "correlationId"];
 const accessColumns = ["at", "id", "what", "route", ...actorColumns, ...referenceColumns];
 
-const accessRow = ({
-  at,
-  id,
-  what,
-  route,
-  actor,
-  connection,
-  count,
-  objects,
-  refusal,
-  correlationId,
-}: AccessEntry): string =>
-  csvRow([at, id, what, route, ...actorCells(actor), connection, count, objects.join(" "), refusal, correlationId]);
+const accessRow = ({ at, id, what, route, actor, ...entry }: AccessEntry): string => {
+  const { connection, count, objects, refusal, receipt, correlationId } = entry;
+  const references = [connection, count, objects.join(" "), refusal, cellOf(receipt), correlationId];
+  return csvRow([at, id, what, route, ...actorCells(actor), ...references]);
+};
 
 const boundsIn = (text: string): { after: number; through: number } => {
   const [after = 0, through = 0] = text.split(".").map(Number);

@@ -4,7 +4,6 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { open } from "../../../src/core/crypto/seal.ts";
-import type { Cursor } from "../../../src/core/directory/run/cursor.ts";
 import { cursorPlace, type WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { work } from "../../../src/core/directory/run/worker.ts";
 import { commit } from "../../../src/core/store/commit.ts";

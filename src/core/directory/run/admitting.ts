@@ -89,7 +89,8 @@ const admitGroup = async (round: Round, closures: Closures, group: string): Prom
     round.cursor.suspect = true;
   }
   if (!object) return;
-  const hidden = String(object.properties.visibility ?? "").toLowerCase() === "hiddenmembership";
+  const { visibility } = object.properties;
+  const hidden = typeof visibility === "string" && visibility.toLowerCase() === "hiddenmembership";
   const list = hidden ? null : await liveMembers(round, group);
   if (hidden) setAside(round, "membership-not-readable", group);
   const members = list?.map((member) => ({ ...member, removed: false })) ?? [];

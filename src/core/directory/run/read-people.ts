@@ -28,8 +28,6 @@ export const readPeople = async (round: Round, objects: readonly RawObject[]): P
   const rules = await round.rules();
   /** Nothing that Graph could say of them would bring them into the scope. */
   const isOutside = (id: string): boolean => settings.people.from === "groups" && !members.has(id);
-  /** Of whom nothing is stored, or what was true when they left: a delta may name them with half of their properties. */
-  const isStale = (known: KnownPerson | null): boolean => known?.state !== "active" || known.left;
   const known = new Map([...docs].map(([id, doc]) => [id.slice(2), underSettings(round, knownPerson(ring, doc))]));
   const fresh = complete
     ? new Map<string, RawObject | null>()
@@ -78,6 +76,9 @@ export const readPeople = async (round: Round, objects: readonly RawObject[]): P
     staging.plan("users", id, change, earlier, settled.removed !== undefined);
   }
 };
+
+/** Of whom nothing is stored, or what was true when they left: a delta may name them with half of their properties. */
+const isStale = (known: KnownPerson | null): boolean => known?.state !== "active" || known.left;
 
 /** The stored record was made under the settings of the last round. */
 const underSettings = ({ links, connection, cursor }: Round, person: KnownPerson): KnownPerson => {

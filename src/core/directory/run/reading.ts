@@ -30,9 +30,9 @@ export const read = async (round: Round): Promise<void> => {
       await readFeed(round, at.feed);
       continue;
     }
-    const { take, next } = steps[at.step];
-    await take(round);
-    if (next) round.cursor.at = { phase: "reading", step: next, after: "" };
+    const step = steps[at.step];
+    await step.take(round);
+    if (step.next) round.cursor.at = { phase: "reading", step: step.next, after: "" };
     else if (at.step === "derived-groups")
       round.cursor.at = { phase: "reading", feed: "users", link: startLink(round, "users") };
     else round.cursor.at = { phase: "weighing", after: "" };
