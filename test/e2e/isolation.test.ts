@@ -37,7 +37,9 @@ let shared: Holding;
 const unknownId = "0".repeat(26);
 
 beforeAll(async () => {
-  stack = await startTestStack({ seed: 15 });
+  // Every route is tried by everybody, in a minute: how often one may ask is not the question here.
+  const often = { read: 100_000, write: 100_000, live: 100_000, wait: 100_000, address: 100_000 };
+  stack = await startTestStack({ seed: 15, environment: { RATE_LIMITS: JSON.stringify(often) } });
   const tenant = await makeTenant(stack, 51);
   const alpha = callerOf(stack, { workspace: "alpha", subject: "subject-of-alpha" });
   const beta = callerOf(stack, { workspace: "beta", subject: "subject-of-beta" });
@@ -245,6 +247,8 @@ describe("a cursor", () => {
         if (name === "groups.members") variants.push(path.replace(holding.groups[0], holding.groups[1]));
         // One list of a workspace, whichever of its connections is meant.
         if (["connections.list", "access.list", "access.export"].includes(name) && holding !== theirs) return [];
+        // Of a run that was applied nothing is shown any more.
+        if (name === "runs.plan") return [];
         return variants.map((variant) => ({ call: holding.call, path: variant }));
       }),
     );

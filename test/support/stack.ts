@@ -37,13 +37,15 @@ export const startTestStack = async (options: StackOptions = {}): Promise<TestSt
   });
   if (!stack.simulator) throw new Error("The tests need the simulated Microsoft.");
   const { cosmos } = stack;
+  let stopped = false;
   return {
     ...stack,
     simulator: stack.simulator,
     lines,
     stop: async () => {
       // Also of what an end-to-end test has not looked at.
-      const faults = cosmos ? chainFaults(await cosmos.dump()) : [];
+      const faults = cosmos && !stopped ? chainFaults(await cosmos.dump()) : [];
+      stopped = true;
       await stack.stop();
       if (faults.length > 0) throw new Error(`The change log does not hold: ${faults.join("; ")}`);
     },

@@ -60,7 +60,9 @@ export const work =
       return "lost-turn";
     }
     if (doc.settings.paused || directoryTenant(doc) === null) {
-      await release(needs, head, null);
+      // Its worker may have given the turn back before it could notice that the run is void.
+      if (head.run) await discard(needs, head, doc, "cancelled");
+      else await release(needs, head, null);
       return "nothing-due";
     }
     const due = head.dueAt !== null && head.dueAt <= now;
