@@ -240,7 +240,7 @@ const allStarted = async <const Starting extends readonly Promise<unknown>[]>(
 
 /** Names that the app may know. The rest of a shell's environment is none of its business. */
 const settingName =
-  /^(CLOUD|(ENTRA|GRAPH|AZURE|COSMOS|KEY_VAULT|PUBLIC|PRODUCT|RETURN|CORS|API|MACHINE|SSO|WEBHOOK|NOTIFICATION|SMTP|MAIL|CLIENT_IP|FRONT_DOOR|PUBLISHER|DATA|WAKE|LEASE|IDENTITY)_\w+|AzureWebJobsStorage\w*)$/;
+  /^(CLOUD|(ENTRA|GRAPH|AZURE|COSMOS|KEY_VAULT|PUBLIC|PRODUCT|RETURN|CORS|API|MACHINE|RATE|SSO|WEBHOOK|NOTIFICATION|SMTP|MAIL|CLIENT_IP|FRONT_DOOR|PUBLISHER|DATA|WAKE|LEASE|IDENTITY)_\w+|AzureWebJobsStorage\w*)$/;
 
 const isSetting = (entry: [string, string | undefined]): entry is [string, string] =>
   settingName.test(entry[0]) && entry[1] !== undefined && entry[1] !== "";

@@ -9,7 +9,7 @@ import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "../../src/adapters/cosmos/handshake-store.ts";
 import { webhookStore } from "../../src/adapters/cosmos/webhook-store.ts";
 import { makeAccessLog } from "../../src/core/audit/access-log.ts";
-import { entriesOf, openActor, openChanges } from "../../src/core/audit/change-log.ts";
+import { entriesOf, openActor, openChanges, plainEntry } from "../../src/core/audit/change-log.ts";
 import { changeConnection } from "../../src/core/connections/change.ts";
 import { readBlacklist, replaceBlacklist, uploadBlacklist } from "../../src/core/connections/change-blacklist.ts";
 import { changeSettings, readSettings } from "../../src/core/connections/change-settings.ts";
@@ -303,5 +303,14 @@ export const edit = async (
 ): Promise<void> => {
   const doc = await stage.store.read(connectionId, "connection", "connection");
   if (!doc) throw new Error("there is no such connection");
-  await changeConnection(stage.needs)(doc, (current) => ({ doc: change(current), entries: [] }));
+  const entry = plainEntry(stage.needs.ambient, {
+    kind: "connection",
+    op: "updated",
+    object: "connection",
+    cause: "run",
+  });
+  await changeConnection(stage.needs)(doc, (current) => {
+    const changed = change(current);
+    return { doc: changed, entries: changed.state === "closing" ? [entry] : [] };
+  });
 };

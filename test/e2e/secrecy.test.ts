@@ -206,11 +206,10 @@ describe("a day", { timeout: 120_000 }, () => {
   it("ends with a host killed in the middle of a run", async () => {
     const { command } = stack.simulator;
     const second = await command("create-tenant", secondSpec);
-    await command("switches", { tid: second.tid, traits: { pageSize: 40 } });
-    const slow = (milliseconds: number, after: number) =>
-      ({ trouble: { kind: "slow", milliseconds }, tid: second.tid, path: "^/users/delta", after }) as const;
-    // The first page takes long enough for a checkpoint after it; the next one does not come before the host dies.
-    await command("faults", { clear: true, add: [slow(1000, 0), slow(20_000, 0)] });
+    await command("switches", { tid: second.tid, traits: { pageSize: 20 } });
+    // So slow that a slice ends, with a checkpoint, long before the last page.
+    const slow = { trouble: { kind: "slow", milliseconds: 1500 }, tid: second.tid, path: "^/users/delta" } as const;
+    await command("faults", { clear: true, add: [{ ...slow, times: 100 }] });
     const id = await createDraft(call, own.secondName);
     await admitEverybody(call, id);
     const code = await approve(call, id, second.accounts[0]?.objectId ?? "");

@@ -193,14 +193,14 @@ export const directoryStore = (container: Container): DirectoryStore => ({
   },
 
   heads: async () => {
-    const query = "SELECT c.connectionId, c.sequence, c.chain FROM c WHERE c.kind = @kind";
-    const heads = await rowsOfAllPartitions<{ connectionId: string; sequence: number; chain: string }>(
+    // No other document has a sequence.
+    const query = "SELECT c.connectionId, c.sequence, c.chain FROM c WHERE c.sequence >= @first";
+    return rowsOfAllPartitions<{ connectionId: string; sequence: number; chain: string }>(
       container,
       query,
-      { kind: "head" },
+      { first: 1 },
       maxHeads,
     );
-    return heads.filter(({ sequence }) => sequence > 0);
   },
 
   due: (now, limit) => pastDue(container, "wakeAt", now, limit),

@@ -53,7 +53,7 @@ const deletions: readonly [prefix: string, need: (id: string) => Need | "never"]
   ["s:", never],
   ["b:", never],
   ["pg:", never],
-  ["proof:", never],
+  ["proof:", by("tier")],
   ["connection", never],
   ["security", never],
   ["ring", never],
