@@ -146,7 +146,9 @@ describe("a run that is asked for", () => {
     const { id } = await views.requestRun(ada, connectionId, { mode: "full" });
     // A slice without time ends at its first checkpoint.
     stage.needs.sliceMilliseconds = 0;
-    expect(await work(stage.needs)({ connectionId, receivedAt: stage.ambient.now() })).toBe("continues");
+    // The first pages may be empty.
+    for (let slice = 0; slice < 10 && (await views.readRun(ada, connectionId, id)).counts.groupsRead === 0; slice++)
+      expect(await work(stage.needs)({ connectionId, receivedAt: stage.ambient.now() })).toBe("continues");
     expect(await views.readRun(ada, connectionId, id)).toMatchObject({
       phase: "reading",
       mode: "full",
