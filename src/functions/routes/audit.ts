@@ -6,7 +6,7 @@ import { ExportPart, exportQuery } from "../../core/views/audit-export.ts";
 import { Verification } from "../../core/views/audit-verify.ts";
 import type { Route } from "../route.ts";
 
-import { exportMediaTypes, limit, one, page, whole } from "./parts.ts";
+import { exportMediaTypes, one, page, whole } from "./parts.ts";
 
 export const auditRoutes = {
   "audit.list": {

@@ -16,7 +16,7 @@ import {
 } from "../answers.ts";
 import type { Route } from "../route.ts";
 
-import { all, one, Paged, page } from "./parts.ts";
+import { all, one, Paged } from "./parts.ts";
 
 export const connectionRoutes = {
   "connections.create": {

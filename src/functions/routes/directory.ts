@@ -15,7 +15,7 @@ import { PeopleFound } from "../../core/views/search-people.ts";
 import { listOf } from "../answers.ts";
 import type { Route } from "../route.ts";
 
-import { all, one, Paged, page } from "./parts.ts";
+import { one, Paged, page } from "./parts.ts";
 
 export const directoryRoutes = {
   "people.list": {

@@ -6,7 +6,7 @@ import { ApprovePlan, RequestRun, RunView } from "../../core/views/runs.ts";
 import { listOf } from "../answers.ts";
 import type { Route } from "../route.ts";
 
-import { all, limit, one, Paged } from "./parts.ts";
+import { limit, one, Paged } from "./parts.ts";
 
 export const runRoutes = {
   "runs.request": {

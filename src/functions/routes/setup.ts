@@ -10,7 +10,7 @@ import { FinishSetup, MarkStep } from "../../core/wizard/progress.ts";
 import { listOf, SettingsAnswer, SetupAnswer } from "../answers.ts";
 import type { Route } from "../route.ts";
 
-import { all, maxListBodyBytes, one, Paged, whole } from "./parts.ts";
+import { maxListBodyBytes, one, Paged } from "./parts.ts";
 
 export const setupRoutes = {
   "settings.read": {
