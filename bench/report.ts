@@ -1,10 +1,11 @@
 /** Results as tables in `docs/performance.md`, between `<!-- bench:<name> -->` and `<!-- /bench -->`; the words around them are ours. */
 import type { ChosenResult } from "./chosen.ts";
-import type { CryptoResult } from "./crypto.ts";
 import type { DeltaResult, RoundCost, Rounds } from "./delta.ts";
 import type { FairnessCase, FairnessResult } from "./fairness.ts";
 import type { ImportResult, Turn } from "./import.ts";
+import type { KeysResult } from "./keys.ts";
 import type { Attempt, MemoryResult } from "./memory.ts";
+import type { NotificationResult, StormResult } from "./notifications.ts";
 
 export interface Kept<R> {
   measuredAt: string;
@@ -18,7 +19,8 @@ export interface KeptResults {
   chosen?: Kept<ChosenResult>;
   memory?: Kept<MemoryResult>;
   fairness?: Kept<FairnessResult>;
-  crypto?: Kept<CryptoResult>;
+  notifications?: Kept<NotificationResult>;
+  keys?: Kept<KeysResult>;
 }
 
 export const withTables = (document: string, results: KeptResults): string => {
@@ -28,7 +30,10 @@ export const withTables = (document: string, results: KeptResults): string => {
     chosen: results.chosen ? stamped(results.chosen, chosenTables(results.chosen.result)) : null,
     memory: results.memory ? stamped(results.memory, memoryTable(results.memory.result)) : null,
     fairness: results.fairness ? stamped(results.fairness, fairnessTables(results.fairness.result)) : null,
-    crypto: results.crypto ? stamped(results.crypto, cryptoTable(results.crypto.result)) : null,
+    notifications: results.notifications
+      ? stamped(results.notifications, notificationTables(results.notifications.result))
+      : null,
+    keys: results.keys ? stamped(results.keys, keysTable(results.keys.result, results.import?.result)) : null,
   };
   return document.replace(
     /(<!-- bench:(\w+) -->\n).*?(<!-- \/bench -->)/gs,
@@ -199,6 +204,48 @@ const fairnessTables = (result: FairnessResult): string => {
   ].join("\n\n");
 };
 
+const notificationTables = ({ cold, arrival, storm }: NotificationResult): string =>
+  [
+    table(
+      ["ms from a change in the tenant to the change log", "p50", "p95", "largest"],
+      [
+        [
+          `${whole(arrival.changes)} changes, one by one`,
+          whole(arrival.p50),
+          whole(arrival.p95),
+          whole(arrival.largest),
+        ],
+      ],
+    ),
+    ...(storm ? [stormTable(storm)] : []),
+    table(
+      [`ms of a new instance, median of ${whole(cold.starts)}`, ""],
+      [
+        ["from the start of the process to the open port", whole(cold.listening)],
+        ["from the first notification to its 202", whole(cold.first)],
+        ["the same if everything else were built first", whole(cold.firstComposed)],
+      ],
+    ),
+  ].join("\n\n");
+
+const stormTable = (storm: StormResult): string =>
+  table(
+    [`${whole(storm.perSecond)} notifications a second for ${whole(storm.seconds)} s`, ""],
+    [
+      ["posts", whole(storm.posts)],
+      ["answered 202 within Graph's three seconds", whole(storm.taken)],
+      ["ms to the answer, p50", whole(storm.p50)],
+      ["p99 (goal: below 1,000)", whole(storm.p99)],
+      ["largest", whole(storm.largest)],
+      ["hints", whole(storm.hints)],
+      ["rounds", whole(storm.rounds)],
+      [
+        "seconds from the last notification to the beginning of the round that follows it",
+        storm.followedAfterSeconds.toFixed(1),
+      ],
+    ],
+  );
+
 const megabytes = (bytes: number): string => `${whole(bytes / 2 ** 20)} MB`;
 
 const memoryTable = ({ small, precisionMb, large, group }: MemoryResult): string => {
@@ -232,14 +279,24 @@ const memoryTable = ({ small, precisionMb, large, group }: MemoryResult): string
   );
 };
 
-const cryptoTable = ({ recordBytes, perSecond }: CryptoResult): string =>
-  table(
-    [`a record of ${whole(recordBytes)} bytes`, "per second, one core"],
-    [
-      ["sealed", whole(perSecond.seals)],
-      ["opened", whole(perSecond.opens)],
-      ["person keys made and wrapped", whole(perSecond.personKeysMade)],
-      ["person keys opened", whole(perSecond.personKeysOpened)],
-      ["keyed hashes", whole(perSecond.macs)],
-    ],
+const keysTable = ({ recordBytes, perSecond, bare }: KeysResult, imported: ImportResult | undefined): string =>
+  [
+    table(
+      [`a record of ${whole(recordBytes)} bytes`, "per second, one core", "of the bare cipher or hash"],
+      [
+        ["sealed", whole(perSecond.seals), percent(perSecond.seals, bare.seals)],
+        ["opened", whole(perSecond.opens), percent(perSecond.opens, bare.opens)],
+        ["person keys made and wrapped", whole(perSecond.personKeysMade), "-"],
+        ["person keys opened", whole(perSecond.personKeysOpened), "-"],
+        ["keyed hashes", whole(perSecond.macs), percent(perSecond.macs, bare.macs)],
+      ],
+    ),
+    ...(imported ? [`Of the app's processor time of a first import: ${shareOf(imported, perSecond)}.`] : []),
+  ].join("\n\n");
+
+/** The operations that the import has counted, at these rates. */
+const shareOf = ({ crypto, median }: ImportResult, rates: KeysResult["perSecond"]): string =>
+  percent(
+    1000 * (crypto.seals / rates.seals + crypto.opens / rates.opens + crypto.macs / rates.macs),
+    median.import.app,
   );

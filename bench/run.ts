@@ -6,11 +6,12 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
 import { benchChosen, type ChosenResult } from "./chosen.ts";
-import { benchCrypto, type CryptoResult } from "./crypto.ts";
 import { benchDelta, type DeltaResult } from "./delta.ts";
 import { benchFairness, type FairnessResult } from "./fairness.ts";
 import { benchImport, type ImportResult } from "./import.ts";
+import { benchKeys, type KeysResult } from "./keys.ts";
 import { benchMemory, type MemoryResult } from "./memory.ts";
+import { benchNotifications, type NotificationResult } from "./notifications.ts";
 import { type Kept, withTables } from "./report.ts";
 
 const benchmarks = {
@@ -19,7 +20,8 @@ const benchmarks = {
   chosen: benchChosen,
   memory: benchMemory,
   fairness: benchFairness,
-  crypto: benchCrypto,
+  notifications: () => benchNotifications(),
+  keys: benchKeys,
 };
 
 export interface Results {
@@ -28,7 +30,8 @@ export interface Results {
   chosen: ChosenResult;
   memory: MemoryResult;
   fairness: FairnessResult;
-  crypto: CryptoResult;
+  notifications: NotificationResult;
+  keys: KeysResult;
 }
 
 type Name = keyof Results;

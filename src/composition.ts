@@ -13,27 +13,35 @@ import { directoryStore } from "./adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "./adapters/cosmos/handshake-store.ts";
 import { mailJobStore } from "./adapters/cosmos/mail-job-store.ts";
 import { sharedStore } from "./adapters/cosmos/shared-store.ts";
+import { subscriptionLedger } from "./adapters/cosmos/subscription-ledger.ts";
 import { tenantIndex } from "./adapters/cosmos/tenant-index.ts";
 import { webhookStore } from "./adapters/cosmos/webhook-store.ts";
 import { workStore } from "./adapters/cosmos/work-store.ts";
 import { appTokens } from "./adapters/entra/app-tokens.ts";
+import { certificateStates, tiersWithoutCertificate } from "./adapters/entra/certificate.ts";
 import { consentGateway } from "./adapters/entra/consent-gateway.ts";
 import { credentialAlarm } from "./adapters/entra/credential-alarm.ts";
 import { graphResource } from "./adapters/entra/registration.ts";
+import { roleCheck } from "./adapters/entra/role-check.ts";
 import { signInGateway } from "./adapters/entra/sign-in-gateway.ts";
 import { graphClient } from "./adapters/graph/client.ts";
 import { directorySource } from "./adapters/graph/directory-source.ts";
 import { mailRecipients } from "./adapters/graph/mail-recipients.ts";
 import { organization } from "./adapters/graph/organization.ts";
 import { directorySearch } from "./adapters/graph/search.ts";
+import { subscriptions } from "./adapters/graph/subscriptions.ts";
+import { assertSubscriptions } from "./adapters/graph/subscriptions-only.ts";
 import { secretStore } from "./adapters/key-vault/secret-store.ts";
 import { smtpServer } from "./adapters/mail/smtp.ts";
+import { queueAccount } from "./adapters/storage-queue/account.ts";
 import { hintQueue } from "./adapters/storage-queue/hint-queue.ts";
+import { tendingQueue } from "./adapters/storage-queue/tending-queue.ts";
 import { httpsSender } from "./adapters/webhooks/https-sender.ts";
 import { type Config, configFromEnvironment } from "./config.ts";
 import { rateLimiter } from "./core/access/rate-limits.ts";
+import { requireRecentSignIn } from "./core/access/recent-sign-in.ts";
 import type { Ambient } from "./core/ambient.ts";
-import { makeAccessLog } from "./core/audit/access-log.ts";
+import { type AccessLog, type AccessTrail, makeAccessLog } from "./core/audit/access-log.ts";
 import { writeAnchor } from "./core/audit/anchors.ts";
 import { readBlacklist, replaceBlacklist, uploadBlacklist } from "./core/connections/change-blacklist.ts";
 import { changeSettings, readSettings } from "./core/connections/change-settings.ts";
@@ -50,6 +58,7 @@ import { updateConnection } from "./core/connections/update.ts";
 import { consentCallback } from "./core/consent/approve.ts";
 import { completeConsent } from "./core/consent/complete.ts";
 import { continueConnect, showConnect } from "./core/consent/connect.ts";
+import { reviewTiers } from "./core/consent/review.ts";
 import { showPermissions } from "./core/consent/show-permissions.ts";
 import { signInCallback } from "./core/consent/sign-in.ts";
 import { startConsent } from "./core/consent/start.ts";
@@ -63,14 +72,20 @@ import { wake } from "./core/directory/wake.ts";
 import { AppError } from "./core/errors.ts";
 import { acknowledgeChanges, listConsumers, removeConsumer } from "./core/feed/consumers.ts";
 import { deliveryQueue } from "./core/jobs.ts";
+import { careForKeys } from "./core/keys/care.ts";
+import { rekeyConnection, rotateKeys, showKeys } from "./core/keys/manage.ts";
 import { type Delivered, deliverMail } from "./core/mail/deliver.ts";
 import { wakeMails } from "./core/mail/wake.ts";
+import { notifications, withoutNotifications } from "./core/notifications/notifications.ts";
+import { type Catalogue, resolveOperations } from "./core/operations/resolve.ts";
 import { erasePerson } from "./core/privacy/erase-person.ts";
 import { exportPerson } from "./core/privacy/export-person.ts";
+import { readPrivacyRecord } from "./core/privacy/record.ts";
 import { finishErasing, settleErasures } from "./core/privacy/settle.ts";
 import { authorize } from "./core/sso/authorize.ts";
 import { chooseConnection, microsoftCallback } from "./core/sso/callback.ts";
 import { exchangeCode, userInfo } from "./core/sso/exchange.ts";
+import { linkSignedIn } from "./core/sso/link.ts";
 import { listing } from "./core/sso/listing.ts";
 import { logout } from "./core/sso/logout.ts";
 import { signingKeys } from "./core/sso/signing-keys.ts";
@@ -118,6 +133,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     now,
     randomBytes: pooledRandomBytes(),
     ulid: () => newUlid(now()).toLowerCase(),
+    logDays: config.logDays,
   };
   const identity = new ManagedIdentityCredential(
     config.identityClientId === undefined ? {} : { clientId: config.identityClientId },
@@ -132,31 +148,41 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const secrets = secretStore({
     url: config.keyVault.url,
     credential: identity,
+    now,
     ...(config.keyVault.isLocal ? { disableChallengeResourceVerification: true } : {}),
   });
-  const queue = queueOptions(config.queue, identity);
+  const queue = queueAccount(config.queue);
   const hints = hintQueue(queue);
   const deliveries = hintQueue(queue, deliveryQueue);
 
   const parts = workStore(cosmos.work);
   const erasing = { ambient, store, secrets, work: parts };
-  const keys = makeKeys({ ambient, secrets, store, settle: settleErasures(erasing) });
-  const access = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
+  const keys = makeKeys({
+    ambient,
+    secrets,
+    store,
+    handshakes,
+    settle: (id) => settleErasures({ ...erasing, access })(id),
+  });
+  const access: AccessLog & AccessTrail = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
 
-  const { authority, registrations } = config.entra;
+  const { authority, registrations, roleCheckScope: permission } = config.entra;
   const read = registrations.read;
   if (!read) throw new AppError("not-configured", { detail: "ENTRA_READ_CLIENT_ID is missing" });
   const resource = graphResource(config.graph.baseUrl);
   const credentials = credentialAlarm(appTokens(registrations, { authority, resource, now }), now);
   const { tokens } = credentials;
-  const graph = graphClient({
-    baseUrl: config.graph.baseUrl,
+  const certificates = certificateStates(registrations, now);
+  const { baseUrl } = config.graph;
+  const asReader = {
+    baseUrl,
     tier: "read",
     clientId: read.clientId,
     tokens,
     shared: sharedStore(cosmos.shared),
     now,
-  });
+  } as const;
+  const graph = graphClient(asReader);
   const source = directorySource(graph);
   const search = directorySearch(graph);
   const gateway = consentGateway({
@@ -170,6 +196,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     tokens,
     organization: organization(graph),
     now,
+    ...(permission ? { roleCheck: roleCheck({ graphBaseUrl: config.graph.baseUrl, resource, permission }) } : {}),
   });
 
   const mails = { jobs: mailJobStore(cosmos.state, now), hints };
@@ -187,7 +214,10 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   };
 
   const always = { ambient, store, index, keys, access, handshakes, consumers, hints, gateway, source, search, wait };
-  const needs = { ...always, ...(config.mail ? { mails } : {}) };
+  const ledger = subscriptionLedger(cosmos.shared);
+  const needs = { ...always, ledger, ...(config.mail ? { mails } : {}) };
+  const { sliceMilliseconds } = config.sync;
+  const keyNeeds = { ...always, secrets, rotationMilliseconds: config.keyRotationMilliseconds, sliceMilliseconds };
   const offers = (tier: Tier): boolean => registrations[tier] !== undefined;
   const setUp = { ...needs, offers };
   const consent = { ...needs, publicBaseUrl: config.publicBaseUrl, returnOrigins: config.returnOrigins };
@@ -195,6 +225,21 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const tell = { ...needs, webhooks, deliveries, endpoints, sender: httpsSender({ allowLoopback }) };
   const hintChange = hintDelivery(tell);
   const told = telling(hintChange);
+  const notificationUrl = `${config.publicBaseUrl}/notifications/graph`;
+  const news =
+    config.notificationKeys &&
+    notifications({
+      ...needs,
+      tending: tendingQueue(queue),
+      subscriptions: subscriptions(graphClient({ ...asReader, assertAllowed: assertSubscriptions }), {
+        notificationUrl,
+        lifecycleNotificationUrl: `${config.publicBaseUrl}/notifications/lifecycle`,
+        now,
+      }),
+      keys: config.notificationKeys,
+      clientId: read.clientId,
+      notificationUrl,
+    });
   const close = finishClosing({ ...needs, ...config.sync, webhooks });
   const worker: WorkerNeeds = {
     ...needs,
@@ -203,6 +248,8 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     contextFor: contextFor(needs),
     selfTest: selfTest(needs),
     finishErasing: finishErasing(erasing),
+    reviewTiers: reviewTiers({ ...needs, contextFor: contextFor(needs) }),
+    ...(news ? { enlist: news.enlist } : {}),
     finishClosing: async (doc, head) => {
       const outcome = await close(doc, head);
       if (outcome === "more") await hints.send({ connectionId: doc.connectionId, receivedAt: now() });
@@ -219,7 +266,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     now,
   });
   const { ssoClients } = config;
-  const sso = { ...needs, signIns, signing, tenants, ssoClients, issuer: config.publicBaseUrl, now };
+  const sso = { ...needs, signIns, signing, tenants, ssoClients, hintChange, issuer: config.publicBaseUrl, now };
 
   const workOnHint = work(worker);
   const wakeDue = wake(needs);
@@ -228,6 +275,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     verifyCaller: callerVerifier(config.tokenIssuers, now, config.machineClients),
     callerOn: callerOn(needs),
     limits: rateLimiter(config.rateLimits, now),
+    requireRecentSignIn: (caller) => requireRecentSignIn(caller, config.stepUp, now()),
     clientIp: (headers) => clientIp(config.clientIpFrom, headers),
     access,
     cursors: sealedCursors(ambient, keys),
@@ -240,8 +288,19 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     clientIp: (headers: HeaderSource) => clientIp(config.clientIpFrom, headers),
     checkHealth: healthCheck(now, async () => {
       await Promise.all([keys.platform(), store.read(noConnection, "head", ids.head)]);
-      if (credentials.isRaised()) throw new AppError("credential-rejected");
+      const states = await certificates();
+      const expired = tiersWithoutCertificate(states).length > 0 ? new AppError("credential-expired") : null;
+      const heard = !news ? "off" : (await news.isAnyOverdue()) ? "overdue" : "on";
+      return {
+        notifications: heard,
+        certificates: states,
+        fault: credentials.isRaised() ? new AppError("credential-rejected") : expired,
+      };
     }),
+    certificateStates: certificates,
+    publisherAppIds: config.publisherAppIds,
+    securityContact: config.securityContact,
+    now,
 
     createConnection: createConnection(setUp),
     listConnections: listConnections(needs),
@@ -253,6 +312,10 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     showPermissions: showPermissions(needs),
     showSecurity: showSecurity(needs),
     changeSecurity: told(changeSecurity(needs)),
+    showKeys: showKeys(keyNeeds),
+    rotateKeys: told(rotateKeys(keyNeeds)),
+    rekeyConnection: told(rekeyConnection(keyNeeds)),
+    careForKeys: careForKeys(keyNeeds),
     readSettings: readSettings(needs),
     changeSettings: told(changeSettings(needs)),
     listSettingsVersions: listSettingsVersions(needs),
@@ -285,6 +348,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
             verifyClient: ssoClientVerifier(sso),
             exchange: exchangeCode(sso),
             userInfo: userInfo(sso),
+            link: linkSignedIn(sso),
             logout: logout(sso),
             keys: () => signing.published(),
           },
@@ -294,6 +358,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     switchPerson: told(switchPerson(needs)),
     exportPerson: exportPerson(needs),
     erasePerson: told(erasePerson({ ...needs, ...erasing })),
+    readPrivacyRecord: readPrivacyRecord(needs),
     approveRun: approveRun(needs),
     cancelRun: cancelRun(needs),
     resendMail: resendMail(needs),
@@ -325,6 +390,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     readAccess: readAccess(needs),
     exportAccess: exportAccess(needs),
     writeAnchor: writeAnchor({ ambient, secrets, store }),
+    resolveOperations: resolveOperations({ ...needs, contextFor: contextFor(needs) }, operations),
 
     wake: async (): Promise<number> => (await wakeDue()) + ((await mailing?.wake()) ?? 0),
     work: async (hint: Hint): Promise<Worked | Delivered> => {
@@ -334,6 +400,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
       if (outcome === "done") await hintChange(hint.connectionId);
       return outcome;
     },
+    ...(news ?? withoutNotifications),
     wakeDeliveries: wakeDeliveries(tell),
     deliver: deliver(tell),
     listWebhooks: listWebhooks(tell),
@@ -347,24 +414,18 @@ export const compose = (config: Config, now: () => number = Date.now) => {
 
 const wait = (milliseconds: number): Promise<void> => pause(milliseconds);
 
+/** What can be done in Microsoft 365: nothing yet. */
+const operations: Catalogue = [];
+
 /** An id that no connection has: reading it proves that the database answers. */
 const noConnection = "0".repeat(26);
 const healthMilliseconds = 5000;
 
 /** Asked by anybody, so the services behind are asked at most once in a while. */
-const healthCheck = (now: () => number, check: () => Promise<void>): (() => Promise<void>) => {
-  let last: { at: number; result: Promise<void> } | undefined;
+const healthCheck = <T>(now: () => number, check: () => Promise<T>): (() => Promise<T>) => {
+  let last: { at: number; result: Promise<T> } | undefined;
   return () => {
     if (!last || now() - last.at >= healthMilliseconds) last = { at: now(), result: check() };
     return last.result;
-  };
-};
-
-const queueOptions = (queue: Config["queue"], identity: ManagedIdentityCredential): Parameters<typeof hintQueue>[0] => {
-  if ("connectionString" in queue) return queue;
-  const { queueServiceUri, clientId } = queue;
-  return {
-    queueServiceUri,
-    credential: clientId === undefined ? identity : new ManagedIdentityCredential({ clientId }),
   };
 };

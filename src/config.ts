@@ -9,13 +9,21 @@ import type { Registration } from "./adapters/entra/registration.ts";
 import { ClaimMap } from "./core/access/claims.ts";
 import { type MachineClient, MachineClients } from "./core/access/machine-clients.ts";
 import { RateLimits } from "./core/access/rate-limits.ts";
+import { StepUp } from "./core/access/recent-sign-in.ts";
+import { logDayLimits } from "./core/audit/retention.ts";
 import { type Tier, tiers } from "./core/connections/tiers.ts";
 import { AppError } from "./core/errors.ts";
+import { type NotificationKeys, notificationKeys } from "./core/notifications/client-state.ts";
 import { type SsoClient, ssoClients } from "./core/sso/clients.ts";
 import { type WebhookEndpoint, webhookEndpoints } from "./core/webhooks/endpoints.ts";
 
 export interface Config {
-  entra: { authority: string; registrations: Partial<Record<Tier, Registration>> };
+  entra: {
+    authority: string;
+    registrations: Partial<Record<Tier, Registration>>;
+    /** Delegated permission by which an administrator's roles are asked of Graph; null: only ID tokens tell them. */
+    roleCheckScope: string | null;
+  };
   graph: { baseUrl: string };
   /** Client id of the managed identity that this installation runs as; undefined = the only one there is. */
   identityClientId: string | undefined;
@@ -31,14 +39,26 @@ export interface Config {
   /** Programs of the product that may call in their own name. */
   machineClients: MachineClient[];
   rateLimits: RateLimits;
+  /** How long ago somebody may have signed in who does what cannot be undone. */
+  stepUp: StepUp;
+  /** How long the change log and the access log are kept. */
+  logDays: number;
   /** Applications that people sign in to. */
   ssoClients: SsoClient[];
+  /** App registrations that Microsoft is told belong to this domain. */
+  publisherAppIds: string[];
+  /** Null: no `security.txt`. */
+  securityContact: string | null;
   clientIpFrom: ClientIpSource;
   /** Null: no mails are sent. */
   mail: { url: string; isLocal: boolean; from: string; productUrl: string } | null;
+  /** Age at which keys are replaced. */
+  keyRotationMilliseconds: number;
   sync: { leaseMilliseconds: number; sliceMilliseconds: number };
   /** Loopback: whether an endpoint may be on this very machine. */
   webhooks: { endpoints: WebhookEndpoint[]; allowLoopback: boolean };
+  /** Null: nothing is subscribed to, and changes are found by schedule only. */
+  notificationKeys: NotificationKeys | null;
 }
 
 export interface TokenIssuer {
@@ -68,12 +88,7 @@ const clouds = {
 const cloudNames = ["global", "us-government", "us-defense", "china"] as const;
 
 /** Names of settings that later parts will read. */
-export const reservedSettings = [
-  "NOTIFICATION_KEYS",
-  "PUBLISHER_APP_IDS",
-  "DATA_LOCATION",
-  "ROLE_CHECK_SCOPE",
-] as const;
+export const reservedSettings = ["DATA_LOCATION"] as const;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -170,6 +185,10 @@ const settings = (local: boolean) =>
       .refine((text) => URL.parse(text)?.pathname === "/v1.0", "does not end in /v1.0")
       .optional(),
     ...registrationFields,
+    ROLE_CHECK_SCOPE: z
+      .string()
+      .regex(/^[A-Za-z]+(\.[A-Za-z]+)+$/, "is not the name of a permission")
+      .optional(),
     AZURE_CLIENT_ID: local ? guid.optional() : z.guid("is missing or not a GUID"),
     COSMOS_ENDPOINT: address(local),
     COSMOS_DATABASE: z.string().default("m365-sync"),
@@ -181,6 +200,7 @@ const settings = (local: boolean) =>
     API_TOKEN_ISSUERS: z.string("is missing").transform(json).pipe(issuers(local)),
     MACHINE_CLIENTS: z.string().transform(json).pipe(MachineClients).default([]),
     RATE_LIMITS: z.string().transform(json).pipe(RateLimits).default(RateLimits.parse({})),
+    STEP_UP: z.string().transform(json).pipe(StepUp).default(StepUp.parse({})),
     SSO_CLIENTS: z
       .string()
       .transform(json)
@@ -191,6 +211,16 @@ const settings = (local: boolean) =>
       .transform(json)
       .pipe(webhookEndpoints(webhookUrl(local)))
       .default([]),
+    NOTIFICATION_KEYS: notificationKeys.optional(),
+    PUBLISHER_APP_IDS: z
+      .string()
+      .transform((text) => text.split(",").map((part) => part.trim().toLowerCase()))
+      .pipe(z.array(guid))
+      .default([]),
+    SECURITY_CONTACT: z
+      .string()
+      .regex(/^(mailto:[^\s@]+@[^\s@]+|https:\/\/\S+)$/, "is neither mailto: nor https://")
+      .optional(),
     CLIENT_IP_FROM: z
       .string()
       .regex(/^(app-service|front-door|hops:[1-9])$/, "is not app-service, front-door or hops:n")
@@ -205,6 +235,18 @@ const settings = (local: boolean) =>
       .regex(/^[\w.+-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)*$/i, "is not a plain mail address")
       .optional(),
     PRODUCT_URL: address(local).optional(),
+    KEY_ROTATION_DAYS: z
+      .string()
+      .regex(/^\d{1,3}$/, "is not a number of days")
+      .transform(Number)
+      .pipe(z.int().min(1, "is too short").max(365, "is too long"))
+      .default(365),
+    LOG_DAYS: z
+      .string()
+      .regex(/^\d{1,4}$/, "is not a number of days")
+      .transform(Number)
+      .pipe(z.int().min(logDayLimits.least, "is too short").max(logDayLimits.most, "is too long"))
+      .default(logDayLimits.usual),
     LEASE_SECONDS: z
       .string()
       .regex(/^\d{1,4}$/, "is not a number of seconds")
@@ -358,7 +400,11 @@ const nested = (parsed: Parsed, env: Readonly<Record<string, string>>, local: bo
   const { AzureWebJobsStorage: connectionString, AzureWebJobsStorage__queueServiceUri: uri = "" } = env;
   const vault = URL.parse(parsed.KEY_VAULT_URL);
   return {
-    entra: { authority: parsed.ENTRA_AUTHORITY ?? cloud.logins[0], registrations: registrationsIn(env) },
+    entra: {
+      authority: parsed.ENTRA_AUTHORITY ?? cloud.logins[0],
+      registrations: registrationsIn(env),
+      roleCheckScope: parsed.ROLE_CHECK_SCOPE ?? null,
+    },
     graph: { baseUrl: parsed.GRAPH_BASE_URL ?? `${cloud.graph}/v1.0` },
     identityClientId: parsed.AZURE_CLIENT_ID,
     cosmos: { endpoint: parsed.COSMOS_ENDPOINT, database: parsed.COSMOS_DATABASE, key: parsed.COSMOS_KEY },
@@ -373,12 +419,18 @@ const nested = (parsed: Parsed, env: Readonly<Record<string, string>>, local: bo
     tokenIssuers: parsed.API_TOKEN_ISSUERS,
     machineClients: parsed.MACHINE_CLIENTS,
     rateLimits: parsed.RATE_LIMITS,
+    stepUp: parsed.STEP_UP,
+    logDays: parsed.LOG_DAYS,
     mail: mailIn(parsed),
     ssoClients: parsed.SSO_CLIENTS,
+    publisherAppIds: [...new Set(parsed.PUBLISHER_APP_IDS)],
+    securityContact: parsed.SECURITY_CONTACT ?? null,
     clientIpFrom: clientIpSource(parsed.CLIENT_IP_FROM, parsed.FRONT_DOOR_ID ?? ""),
+    keyRotationMilliseconds: parsed.KEY_ROTATION_DAYS * 86_400_000,
     // A slice is longer than a lease, which its checkpoints renew, and ends well before the host's time limit.
     sync: { leaseMilliseconds: lease, sliceMilliseconds: Math.min(2 * lease, 240_000) },
     webhooks: { endpoints: parsed.WEBHOOK_ENDPOINTS, allowLoopback: local },
+    notificationKeys: parsed.NOTIFICATION_KEYS ?? null,
   };
 };
 

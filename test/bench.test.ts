@@ -3,11 +3,12 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { benchChosen } from "../bench/chosen.ts";
-import { benchCrypto } from "../bench/crypto.ts";
 import { benchDelta } from "../bench/delta.ts";
 import { benchFairness } from "../bench/fairness.ts";
 import { benchImport } from "../bench/import.ts";
+import { benchKeys } from "../bench/keys.ts";
 import { benchMemory } from "../bench/memory.ts";
+import { benchNotifications } from "../bench/notifications.ts";
 import { type Kept, withTables } from "../bench/report.ts";
 
 const document = readFileSync(join(resolve(import.meta.dirname, ".."), "docs/performance.md"), "utf8");
@@ -66,7 +67,7 @@ test("fairness: a throttled tenant delays nobody, and the timer asks as much for
   const { timer, hinted, started, quiet, throttled, long } = result;
   expect(timer).toEqual({
     idle: { storeOperations: timer.due.storeOperations, hints: 0 },
-    due: { storeOperations: 2, hints: 24 },
+    due: { storeOperations: 3, hints: 24 },
   });
   // Spread over half a minute.
   expect([hinted.first, hinted.last, hinted.most]).toEqual([0, 28, 1]);
@@ -85,6 +86,22 @@ test("fairness: a throttled tenant delays nobody, and the timer asks as much for
   expect(withTables(document, { fairness: kept(result) })).toContain("one tenant is throttled for 360 s");
 });
 
+test("notifications: a change comes to the log by itself, and a storm costs few hints, which are followed by a round", async () => {
+  // The second hint of a storm comes after half a minute.
+  const storm = process.env.LONG ? { seconds: 2, perSecond: 20 } : { seconds: 0, perSecond: 0 };
+  const result = await benchNotifications({ changes: 1, restMilliseconds: 0, coldStarts: 1, ...storm });
+  expect(result.arrival.changes).toBe(1);
+  expect(result.cold.first).toBeGreaterThan(0);
+  if (result.storm) {
+    expect(result.storm).toMatchObject({ posts: 40, taken: 40 });
+    expect(result.storm.hints).toBeLessThanOrEqual(3);
+    expect(result.storm.rounds).toBeGreaterThanOrEqual(1);
+    expect(result.storm.rounds).toBeLessThanOrEqual(5);
+    expect(result.storm.followedAfterSeconds).toBeGreaterThan(0);
+  }
+  expect(withTables(document, { notifications: kept(result) })).toContain("from the first notification to its 202");
+});
+
 test("memory: imports in processes of their own, and tells when the heap was too small", async () => {
   const sizes = { users: 60, times: 2, groupMembers: 120, fromMb: 4, toMb: 128, precisionMb: 100 };
   const result = await benchMemory(sizes);
@@ -96,10 +113,12 @@ test("memory: imports in processes of their own, and tells when the heap was too
   expect(withTables(document, { memory: kept(result) })).toContain("one group of 120 people");
 });
 
-test("crypto: every operation is counted", async () => {
-  const result = await benchCrypto(50);
-  expect(Object.values(result.perSecond).every((count) => count > 0)).toBe(true);
-  expect(withTables(document, { crypto: kept(result) })).toContain("| person keys opened |");
+test("keys: every operation is counted, and the bare cipher beside it", async () => {
+  const result = await benchKeys(50);
+  expect([result.perSecond, result.bare].flatMap((rates) => Object.values(rates)).every((count) => count > 0)).toBe(
+    true,
+  );
+  expect(withTables(document, { keys: kept(result) })).toContain("| person keys opened |");
 });
 
 test("a table that was not measured again stays as it is", () => {

@@ -1,27 +1,7 @@
 import { describe, expect, test } from "vitest";
 import example from "../local.settings.example.json" with { type: "json" };
 import { type Environment, loadConfig, wakeSchedule } from "../src/config.ts";
-import { isAppError } from "../src/core/errors.ts";
-
-const issuer = {
-  issuer: "https://login.product.example",
-  audience: "https://sync.product.example",
-  jwksUri: "https://login.product.example/jwks.json",
-  claims: { workspace: "https://product.example/workspace", permissions: "permissions" },
-};
-
-const strict: Environment = {
-  ENTRA_READ_CLIENT_ID: "11111111-2222-4333-8444-555555555555",
-  ENTRA_READ_FEDERATED_CLIENT_ID: "11111111-2222-4333-8444-666666666666",
-  AZURE_CLIENT_ID: "11111111-2222-4333-8444-666666666666",
-  COSMOS_ENDPOINT: "https://account.documents.azure.com",
-  KEY_VAULT_URL: "https://vault.vault.azure.net",
-  AzureWebJobsStorage__queueServiceUri: "https://account.queue.core.windows.net",
-  AzureWebJobsStorage__credential: "managedidentity",
-  PUBLIC_BASE_URL: "https://sync.product.example",
-  RETURN_ORIGINS: "https://app.product.example",
-  API_TOKEN_ISSUERS: JSON.stringify([issuer]),
-};
+import { faultsOf, issuer, deployed as strict } from "./support/deployed-settings.ts";
 
 const local: Environment = {
   ...strict,
@@ -51,16 +31,6 @@ const mailing: Environment = {
   PRODUCT_URL: "https://app.product.example/integrations",
 };
 
-const faultsOf = (env: Environment): string => {
-  try {
-    loadConfig(env);
-    return "";
-  } catch (error) {
-    if (!isAppError(error, "not-configured")) throw error;
-    return error.details.detail ?? "";
-  }
-};
-
 describe("the settings", () => {
   test("become a nested config, with the cloud's own hosts where none are named", () => {
     expect(loadConfig({ ...strict, CORS_ALLOWED_ORIGINS: "https://a.example, https://b.example" })).toMatchObject({
@@ -86,6 +56,8 @@ describe("the settings", () => {
       "https://microsoftgraph.chinacloudapi.cn/v1.0",
     );
     expect(loadConfig({ ...strict, LEASE_SECONDS: "2" }).sync.sliceMilliseconds).toBe(4000);
+    expect(loadConfig(strict).keyRotationMilliseconds).toBe(365 * 86_400_000);
+    expect(loadConfig({ ...strict, KEY_ROTATION_DAYS: "1" }).keyRotationMilliseconds).toBe(86_400_000);
     expect(loadConfig({ ...strict, CLIENT_IP_FROM: "hops:2" }).clientIpFrom).toEqual({ kind: "hops", count: 2 });
   });
 
@@ -134,6 +106,9 @@ describe("the settings", () => {
   });
 
   test.each<[string, Environment]>([
+    ["KEY_ROTATION_DAYS", { KEY_ROTATION_DAYS: "0" }],
+    ["KEY_ROTATION_DAYS", { KEY_ROTATION_DAYS: "366" }],
+    ["KEY_ROTATION_DAYS", { KEY_ROTATION_DAYS: "never" }],
     ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "http://account.documents.azure.com" }],
     ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "https://localhost:8081" }],
     ["COSMOS_ENDPOINT", { COSMOS_ENDPOINT: "https://10.0.0.4" }],
@@ -148,6 +123,7 @@ describe("the settings", () => {
     ["NODE_TLS_REJECT_UNAUTHORIZED", { NODE_TLS_REJECT_UNAUTHORIZED: "0" }],
     ["NODE_EXTRA_CA_CERTS", { NODE_EXTRA_CA_CERTS: "ca.pem" }],
     ["ENTRA_AUTHORITY", { ENTRA_AUTHORITY: "https://login.attacker.example" }],
+    ["NOTIFICATION_KEYS", { NOTIFICATION_KEYS: "too-short" }],
     ["GRAPH_BASE_URL", { GRAPH_BASE_URL: "https://graph.microsoft.us/v1.0" }],
     ["GRAPH_BASE_URL", { CLOUD: "us-government", GRAPH_BASE_URL: "https://dod-graph.microsoft.us/v1.0" }],
     ["GRAPH_BASE_URL", { GRAPH_BASE_URL: "https://graph.microsoft.com" }],
@@ -158,6 +134,9 @@ describe("the settings", () => {
     ["API_TOKEN_ISSUERS", { API_TOKEN_ISSUERS: "[]" }],
     ["API_TOKEN_ISSUERS", { API_TOKEN_ISSUERS: JSON.stringify([issuer, issuer]) }],
     ["claims", { API_TOKEN_ISSUERS: JSON.stringify([{ ...issuer, claims: { workspace: "w" } }]) }],
+    ["ROLE_CHECK_SCOPE", { ROLE_CHECK_SCOPE: "Directory.Read.All offline_access" }],
+    ["SECURITY_CONTACT", { SECURITY_CONTACT: "mailto:security@product.example\nContact: mailto:eve@evil.example" }],
+    ["PUBLISHER_APP_IDS", { PUBLISHER_APP_IDS: "11111111-2222-4333-8444-555555555555, my-app" }],
     ["FRONT_DOOR_ID", { CLIENT_IP_FROM: "front-door" }],
     ["CLIENT_IP_FROM", { CLIENT_IP_FROM: "x-forwarded-for" }],
     ["AzureWebJobsStorage", { AzureWebJobsStorage: "UseDevelopmentStorage=true" }],
@@ -307,6 +286,24 @@ describe("limits of the rate", () => {
     ["RATE_LIMITS", []],
   ])("cannot be switched off by mistake: %s (%j)", (where, limits) => {
     expect(faults(limits)).toContain(where);
+  });
+});
+
+describe("how long logs are kept, and how recent a sign-in has to be", () => {
+  test("have defaults", () => {
+    expect(loadConfig(strict)).toMatchObject({ logDays: 400, stepUp: { minutes: 10, required: false } });
+    const chosen = { ...strict, LOG_DAYS: "1095", STEP_UP: '{"required": true}' };
+    expect(loadConfig(chosen)).toMatchObject({ logDays: 1095, stepUp: { minutes: 10, required: true } });
+  });
+
+  test.each([
+    ["LOG_DAYS", "89"],
+    ["LOG_DAYS", "1096"],
+    ["LOG_DAYS", "a year"],
+    ["STEP_UP", '{"minutes": 0}'],
+    ["STEP_UP", "{"],
+  ])("%s is not %s", (name, value) => {
+    expect(faultsOf({ ...strict, [name]: value })).toContain(name);
   });
 });
 

@@ -6,7 +6,7 @@ import containers from "../infra/containers.json" with { type: "json" };
 import manifest from "../package.json" with { type: "json" };
 import { reservedSettings } from "../src/config.ts";
 import { tiers } from "../src/core/connections/tiers.ts";
-import { permissionTexts } from "../src/core/consent/permissions.ts";
+import { permissionTexts } from "../src/core/consent/permission-texts.ts";
 import { attributeCatalogue, groupAttributes } from "../src/core/directory/attributes.ts";
 import { AppError, type ProblemCode, problems } from "../src/core/errors.ts";
 import { isRetryable, statuses } from "../src/functions/edge/problem.ts";

@@ -5,6 +5,8 @@ export interface Ambient {
   randomBytes(count: number): Buffer;
   /** A new lower-case ULID; monotonic within a process. */
   ulid(): string;
+  /** How many days the logs are kept; absent: the usual number (`audit/retention.ts`). */
+  logDays?: number;
 }
 
 export const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();

@@ -39,6 +39,8 @@ export interface Caller {
   correlationId: string;
   /** The product's roles, as the token names them; absent: none. */
   roles?: ReadonlySet<string>;
+  /** When the person signed in, ms; absent: the token does not say. */
+  signedInAt?: number;
   /** A program that the installation lists, and no person. */
   machine?: true;
   /** Whom the program names as the person it works for. Nobody has checked it. */

@@ -47,6 +47,11 @@ export const problems = {
     title: "This takes a person: a program may not do it, whomever it acts for.",
     advice: "Send the access token of the person who decides.",
   },
+  "sign-in-not-recent": {
+    kind: "unauthenticated",
+    title: "This takes somebody who has signed in a moment ago.",
+    advice: "Sign in to the product again, then repeat it.",
+  },
   "connection-not-found": { kind: "not-found", title: "There is no such data connection." },
   "person-not-found": { kind: "not-found", title: "There is no such person." },
   "group-not-found": { kind: "not-found", title: "There is no such group." },
@@ -87,6 +92,11 @@ export const problems = {
   "product-user-taken": {
     kind: "conflict",
     title: "Another person of this connection is linked to that product user.",
+  },
+  "person-linked": {
+    kind: "conflict",
+    title: "The person is linked to another product user.",
+    advice: "Change the link through the API.",
   },
   "product-group-in-use": {
     kind: "conflict",
@@ -208,7 +218,14 @@ export const problems = {
   "policy-blocked": {
     kind: "not-consented",
     title: "A policy of the organisation blocks the application.",
-    advice: "Ask the organisation's IT to allow it.",
+    advice:
+      "Ask the organisation's IT to allow it: a Conditional Access policy or a required assignment stands in the way.",
+  },
+  "tenant-blocked": {
+    kind: "not-consented",
+    title: "The organisation admits no applications of other organisations.",
+    advice:
+      "Ask the organisation's IT to allow this application in its tenant restrictions or cross-tenant access settings.",
   },
   "plan-lost": {
     kind: "upstream-unavailable",
@@ -238,6 +255,7 @@ export const problems = {
   },
   "issuer-unavailable": { kind: "upstream-unavailable", title: "The keys of the token's issuer could not be read." },
   "credential-rejected": { kind: "misconfigured", title: "Microsoft rejected this installation's own credential." },
+  "credential-expired": { kind: "misconfigured", title: "This installation's own credential has expired." },
   "store-unavailable": { kind: "upstream-unavailable", title: "The database did not answer usefully." },
   "store-full": { kind: "upstream-unavailable", title: "The connection has reached its size limit." },
   "keys-unavailable": { kind: "upstream-unavailable", title: "The key store did not answer usefully." },
@@ -257,6 +275,10 @@ export interface ErrorDetails {
   /** Of an uploaded file: what is wrong with which line, never the line itself. */
   lines?: readonly { line: number; detail: string }[];
   retryAfterSeconds?: number;
+  /** Permissions that are missing. */
+  missing?: readonly string[];
+  /** Of the sign-in that is asked for. */
+  maxAgeSeconds?: number;
   /** Graph throttles one tenant or this whole application. */
   scope?: "tenant" | "application";
   cause?: unknown;

@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { Settings } from "../core/connections/settings.ts";
 import { type Tier, tiers } from "../core/connections/tiers.ts";
+import { feedResources } from "../core/notifications/feed.ts";
+import { refusals } from "../core/notifications/ports.ts";
 import { Finding } from "../core/views/test-connection.ts";
 import { SetupView } from "../core/wizard/progress.ts";
 import { Step } from "../core/wizard/steps.ts";
@@ -12,6 +14,8 @@ const TierRecord = z.strictObject({
   wanted: z.boolean(),
   state: z.enum(["off", "consent-needed", "active", "degraded", "revoked"]),
   missing: z.array(z.string()),
+  /** Why it is degraded or revoked, and what to do; absent otherwise. */
+  trouble: z.strictObject({ code: z.string(), advice: z.string().nullable(), since: z.iso.datetime() }).exactOptional(),
 });
 
 const ofEachTier = <T extends z.ZodType>(schema: T) =>
@@ -21,6 +25,14 @@ const ofEachTier = <T extends z.ZodType>(schema: T) =>
   >);
 
 const instant = z.iso.datetime();
+
+const Arrivals = z.strictObject({
+  /** That brought changes. */
+  rounds: z.int(),
+  /** Of the last 50 of them. */
+  p50Seconds: z.int().nullable(),
+  p95Seconds: z.int().nullable(),
+});
 
 export const ConnectionAnswer = z.strictObject({
   id: z.string(),
@@ -44,6 +56,7 @@ export const ConnectionAnswer = z.strictObject({
       graphRequests: z.int(),
     })
     .nullable(),
+  arrivals: z.strictObject({ notification: Arrivals, schedule: Arrivals, manual: Arrivals }),
   nextSyncAt: instant.nullable(),
   nextTestAt: instant.nullable(),
   approval: z.strictObject({ run: z.string(), planHash: z.string(), waitsUntil: instant }).nullable(),
@@ -54,7 +67,16 @@ export const ConnectionAnswer = z.strictObject({
   etag: z.string(),
 });
 
-export const ConnectionDetails = ConnectionAnswer.extend({ deadConsumers: z.int() });
+export const ConnectionDetails = ConnectionAnswer.extend({
+  deadConsumers: z.int(),
+  subscriptions: z.array(
+    z.strictObject({
+      resource: z.enum(feedResources),
+      state: z.enum(["waiting", "live", "refused"]),
+      reason: z.enum(refusals).nullable(),
+    }),
+  ),
+});
 
 export const UpdatedConnection = ConnectionAnswer.extend({
   notices: z.array(
@@ -90,14 +112,23 @@ export const PermissionsAnswer = z.strictObject({
       title: z.string(),
       offered: z.boolean(),
       approvedAt: instant.nullable(),
+      /** For callers with `audit:read`. */
+      approvedBy: z
+        .strictObject({ oid: z.string(), name: z.string(), userPrincipalName: z.string() })
+        .nullable()
+        .exactOptional(),
       permissions: z.array(
         z.strictObject({
           value: z.string(),
           type: z.enum(["application", "delegated"]),
           wording: z.string(),
+          /** What stops working without it. */
+          without: z.string(),
+          approved: z.boolean(),
           granted: z.boolean().nullable(),
         }),
       ),
+      usedOn: z.iso.date().nullable(),
       effective: TierRecord,
     }),
   ),

@@ -8,7 +8,7 @@ import type {
   InvocationContext,
 } from "@azure/functions";
 import type { ConnectPage } from "../core/consent/connect.ts";
-import type { PermissionText } from "../core/consent/permissions.ts";
+import type { PermissionText } from "../core/consent/permission-texts.ts";
 import type { Visitor } from "../core/consent/sign-in.ts";
 import { AppError, type ErrorKind, problems } from "../core/errors.ts";
 import { cookieOf, type Html, html, page, seeOther, wrongVerb } from "./edge/page.ts";

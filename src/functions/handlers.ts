@@ -8,8 +8,10 @@ import { connections } from "./connections.http.ts";
 import { consent } from "./consent.http.ts";
 import { events } from "./events.http.ts";
 import { groups } from "./groups.http.ts";
+import { keys } from "./keys.http.ts";
 import { openapi } from "./openapi.http.ts";
 import { people } from "./people.http.ts";
+import { privacy } from "./privacy.http.ts";
 import { productGroups } from "./product-groups.http.ts";
 import { productUsers } from "./product-users.http.ts";
 import type { Handlers } from "./register.ts";
@@ -29,8 +31,10 @@ export const handlers: Handlers = {
   ...consent,
   ...events,
   ...groups,
+  ...keys,
   ...openapi,
   ...people,
+  ...privacy,
   ...productGroups,
   ...productUsers,
   ...runs,

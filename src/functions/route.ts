@@ -13,6 +13,8 @@ export interface Route {
   permission: Permission | null;
   /** A program may not do it, whomever it acts for. */
   person?: true;
+  /** Cannot be undone: it takes somebody who has signed in a moment ago, where the product's issuer tells when that was. */
+  stepUp?: true;
   /** Which of the caller's buckets it takes from. Absent: `read` for GET, else `write`. */
   cost?: CostClass;
   /** Answers with personal data: recorded in the access log before it is answered. */

@@ -8,11 +8,12 @@ import type { SsoClient } from "../core/sso/clients.ts";
 import { providerMetadata } from "../core/sso/discovery.ts";
 import type { Origin, TokenAnswer } from "../core/sso/exchange.ts";
 import type { Identity } from "../core/sso/identity.ts";
+import type { LinkAnswer } from "../core/sso/link.ts";
 import { OAuthError, only } from "../core/sso/oauth-error.ts";
 import type { PublicKey } from "../core/sso/signing-keys.ts";
 import type { HeaderSource } from "./edge/client-ip.ts";
 import { notFound } from "./edge/http.ts";
-import { cookieOf, type Html, html, page, seeOther, wrongVerb } from "./edge/page.ts";
+import { cookieOf, type Html, html, leave, page, seeOther, wrongVerb } from "./edge/page.ts";
 import { type LimitedCases, perAddress } from "./edge/per-address.ts";
 import { asAppError, logProblem, securityHeaders, statuses } from "./edge/problem.ts";
 import type { HttpFunction } from "./register.ts";
@@ -28,6 +29,7 @@ export interface SingleSignOn {
   verifyClient(authorization: string | null, form: URLSearchParams): Promise<SsoClient>;
   exchange(client: SsoClient, form: URLSearchParams, origin: Origin): Promise<TokenAnswer>;
   userInfo(token: string, origin: Origin): Promise<Identity>;
+  link(client: SsoClient, form: URLSearchParams, origin: Origin): Promise<LinkAnswer>;
   logout(parameters: URLSearchParams): Promise<{ redirect: string }>;
   keys(): Promise<PublicKey[]>;
 }
@@ -129,12 +131,12 @@ const authorizing =
     return goOn(context, departure, departure.cookie === null ? [] : [browserCookie(departure.cookie)]);
   };
 
-const choicePage = ({ secret, options, origin }: Extract<Return, { kind: "choice" }>): HttpResponseInit =>
+const choicePage = ({ secret, options }: Extract<Return, { kind: "choice" }>): HttpResponseInit =>
   page({
     status: 200,
     title: "Where do you want to sign in?",
     body: html`<form method="post" action="/sso/choose"><input type="hidden" name="choice" value="${secret}">${options.map(choiceButton)}</form>`,
-    formTarget: origin,
+    formTarget: "'self'",
   });
 
 const choiceButton = ({ connection, name }: { connection: string; name: string }): Html =>
@@ -177,7 +179,9 @@ const pages = (cases: Cases): HttpFunction[] => [
             throw new AppError("sign-in-attempt-unusable");
           const form = await formOf(request);
           const [choice, connection] = [only(form, "choice") ?? "", only(form, "connection") ?? ""];
-          return goOn(context, await sso.choose(choice, connection, visitorOf(cases, request, context)));
+          const { redirect, refusal } = await sso.choose(choice, connection, visitorOf(cases, request, context));
+          if (refusal) logRefusal(context, refusal);
+          return leave(redirect);
         },
       },
       problemPage,
@@ -244,13 +248,21 @@ const documents = (cases: Cases): HttpFunction[] => {
   });
   const userInfo: Handle = async (sso, request, context) =>
     json(200, await sso.userInfo(bearer(request), originOf(request, context)));
-  const token: Handle = async (sso, request, context) => {
-    const form = await formOf(request);
-    const client = await sso.verifyClient(request.headers.get("authorization"), form);
-    return json(200, await sso.exchange(client, form, originOf(request, context)));
-  };
+  /** For an application that has proven itself. */
+  const forClient =
+    (use: "exchange" | "link"): Handle =>
+    async (sso, request, context) => {
+      const form = await formOf(request);
+      const client = await sso.verifyClient(request.headers.get("authorization"), form);
+      return json(200, await sso[use](client, form, originOf(request, context)));
+    };
   return [
-    { name: "sso-token", route: "sso/token", handler: serving(cases, { POST: token }, oauthAnswer) },
+    { name: "sso-token", route: "sso/token", handler: serving(cases, { POST: forClient("exchange") }, oauthAnswer) },
+    {
+      name: "sso-product-user",
+      route: "sso/product-user",
+      handler: serving(cases, { POST: forClient("link") }, oauthAnswer),
+    },
     {
       name: "sso-userinfo",
       route: "sso/userinfo",

@@ -6,6 +6,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Config, loadConfig } from "../config.ts";
+import { isAppError } from "../core/errors.ts";
 import type { CosmosProcess } from "./cosmos/process.ts";
 import type { CosmosFaults } from "./cosmos/server.ts";
 import type { HostOptions } from "./host/host.ts";
@@ -54,6 +56,8 @@ export interface StackOptions {
   cosmosFaults?: CosmosFaults;
   /** Of what the simulated Microsoft leaves to chance. */
   seed?: number;
+  /** False: changes are found by schedule only, as in an installation without NOTIFICATION_KEYS. */
+  notifications?: boolean;
   /** Each line that the parts say. */
   onLog?: (line: string) => void;
   onHostEnd?: (end: HostEnd) => void;
@@ -71,6 +75,8 @@ export interface Stack {
   /** How the host is started; a test starts a second one with them, on other ports. */
   hostOptions: HostOptions;
   hostEnvironment: Record<string, string>;
+  /** Of stand-ins and given services alike. */
+  config: Config;
   /** Null: the real service is used. */
   cosmos: CosmosProcess | null;
   queues: QueuesProcess | null;
@@ -102,7 +108,7 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
 
   const dataDir = options.dataDir === undefined ? undefined : resolve(options.dataDir);
   const directory = dataDir ?? mkdtempSync(join(tmpdir(), "m365-sync-"));
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeFolder(directory);
   const lifetime = trackParts(
     dataDir === undefined ? () => rmSync(directory, { recursive: true, force: true }) : () => {},
   );
@@ -131,7 +137,12 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
       queues(needs),
       vault(needs),
       mail(needs),
-      microsoft(needs, { publicBaseUrl, seed: options.seed ?? 1 }),
+      microsoft(needs, {
+        publicBaseUrl,
+        seed: options.seed ?? 1,
+        trust: authority.caPem,
+        notifies: options.notifications ?? true,
+      }),
       tokens(needs, options.devTokens ?? false),
     ]);
     const services = { cosmos, queue, keys, mails, directories, issuer };
@@ -148,6 +159,7 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
       PUBLIC_BASE_URL: publicBaseUrl,
       RETURN_ORIGINS: returnOrigins.length > 0 ? returnOrigins.join(",") : url,
     };
+    const config = configOf(env);
     const hostOptions: HostOptions = {
       entry: bundle,
       appDirectory: project,
@@ -173,6 +185,7 @@ export const startStack = async (options: StackOptions = {}): Promise<Stack> => 
       host,
       hostOptions,
       hostEnvironment,
+      config,
       cosmos: cosmos.handle,
       queues: queue.handle,
       vault: keys.handle,
@@ -217,6 +230,24 @@ const trackParts = (cleanUp: () => void) => {
   };
 };
 
+const makeFolder = (directory: string): void => {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new StackFault(`${directory} cannot be a folder for data.`, cause);
+  }
+};
+
+/** What the app will make of the settings; faults it would tell only to whoever calls it first. */
+const configOf = (env: Record<string, string>): Config => {
+  try {
+    return loadConfig(env);
+  } catch (cause) {
+    if (!isAppError(cause, "not-configured")) throw cause;
+    throw new StackFault(`The settings cannot be used: ${cause.details.detail}.`, cause);
+  }
+};
+
 /** `own` is the stack's certificate; `all` also what NODE_EXTRA_CA_CERTS named, of which Node takes only one file. */
 const writeTrust = (directory: string, caPem: string, extra: string | undefined): { own: string; all: string } => {
   const own = join(directory, "ca.pem");
@@ -240,7 +271,7 @@ const allStarted = async <const Starting extends readonly Promise<unknown>[]>(
 
 /** Names that the app may know. The rest of a shell's environment is none of its business. */
 const settingName =
-  /^(CLOUD|(ENTRA|GRAPH|AZURE|COSMOS|KEY_VAULT|PUBLIC|PRODUCT|RETURN|CORS|API|MACHINE|RATE|SSO|WEBHOOK|NOTIFICATION|SMTP|MAIL|CLIENT_IP|FRONT_DOOR|PUBLISHER|DATA|WAKE|LEASE|IDENTITY)_\w+|AzureWebJobsStorage\w*)$/;
+  /^(CLOUD|(ENTRA|GRAPH|AZURE|COSMOS|KEY_VAULT|KEY_ROTATION|PUBLIC|PRODUCT|RETURN|CORS|API|MACHINE|RATE|ROLE|SSO|WEBHOOK|NOTIFICATION|SMTP|MAIL|CLIENT_IP|FRONT_DOOR|PUBLISHER|DATA|WAKE|LEASE|LOG|STEP|IDENTITY)_\w+|AzureWebJobsStorage\w*)$/;
 
 const isSetting = (entry: [string, string | undefined]): entry is [string, string] =>
   settingName.test(entry[0]) && entry[1] !== undefined && entry[1] !== "";

@@ -3,6 +3,7 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { oneLine, optionsOf, whole } from "./command-line.ts";
 import { type Console, columns, openConsole } from "./demo/console.ts";
 import { demoWorkspace, followRuns, runDemo } from "./demo/demo.ts";
 import { type ReturnPage, startReturnPage } from "./demo/return-page.ts";
@@ -21,8 +22,6 @@ const usage = `npm start -- [options]
   --dev-tokens   the development token issuer also beside real services
 PORT (7071) is where http is; https is one above.`;
 
-const whole = (min: number, max: number) => z.coerce.number().pipe(z.int().min(min).max(max));
-
 const Options = z.object({
   users: whole(5, 200_000),
   groups: whole(0, 50_000),
@@ -36,31 +35,26 @@ const Options = z.object({
 });
 type Options = z.output<typeof Options>;
 
-const readOptions = (): Options => {
-  let values: Record<string, unknown>;
-  try {
-    ({ values } = parseArgs({
-      allowNegative: true,
-      options: {
-        users: { type: "string", default: "2000" },
-        groups: { type: "string", default: "150" },
-        seed: { type: "string", default: "1" },
-        once: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        demo: { type: "boolean", default: true },
-        data: { type: "string", default: ".data/stack" },
-        fresh: { type: "boolean", default: false },
-        "dev-tokens": { type: "boolean", default: false },
-      },
-    }));
-  } catch (error) {
-    throw new StackFault(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
-  }
-  const options = Options.safeParse(values);
-  if (options.success) return options.data;
-  const names = options.error.issues.map(({ path }) => `--${path.join(".")}`);
-  throw new StackFault(`${names.join(", ")}: not a value for this.\n${usage}`);
-};
+const readOptions = (): Options =>
+  optionsOf(
+    Options,
+    () =>
+      parseArgs({
+        allowNegative: true,
+        options: {
+          users: { type: "string", default: "2000" },
+          groups: { type: "string", default: "150" },
+          seed: { type: "string", default: "1" },
+          once: { type: "boolean", default: false },
+          json: { type: "boolean", default: false },
+          demo: { type: "boolean", default: true },
+          data: { type: "string", default: ".data/stack" },
+          fresh: { type: "boolean", default: false },
+          "dev-tokens": { type: "boolean", default: false },
+        },
+      }).values,
+    usage,
+  );
 
 const portOf = (text: string | undefined): number => {
   const port = whole(1, 65_534).safeParse(text?.trim() || "7071");
@@ -165,12 +159,6 @@ const leaving = (close: () => Promise<void>) => {
       .catch((error: unknown) => process.stderr.write(`${oneLine(error)}\n`))
       .finally(() => process.stdout.write(lastLine === "" ? "" : `${lastLine}\n`, () => process.exit(code)));
   };
-};
-
-const oneLine = (error: unknown): string => {
-  if (error instanceof StackFault) return error.message;
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n")[0] ?? text;
 };
 
 await start().catch((error: unknown) => {

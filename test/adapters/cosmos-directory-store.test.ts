@@ -9,6 +9,7 @@ import { type DirectoryStore, UnknownOutcome } from "../../src/core/store/ports.
 import { noFaults } from "../../src/local/cosmos/faults.ts";
 import {
   creates,
+  groupDoc,
   headOf,
   logDoc,
   newId,
@@ -288,6 +289,14 @@ describe("reading", () => {
     expect(await store.groupsOf(id, "p1")).toEqual(["g1"]);
     expect((await store.groupsOf(id, "p2")).toSorted()).toEqual(["g1", "g2"]);
     expect(await store.groupsOf(id, "p3")).toEqual([]);
+  });
+
+  test("finds the groups that are shown and in which a group lies", async () => {
+    const { id } = await createConnection();
+    const hidden = groupDoc(id, "g4", ["g3"], false);
+    await store.write(id, creates(groupDoc(id, "g1", ["g2", "g3"]), groupDoc(id, "g2", ["g3"]), hidden));
+    expect((await store.groupsAround(id, "g3")).toSorted()).toEqual(["g1", "g2"]);
+    expect(await store.groupsAround(id, "g1")).toEqual([]);
   });
 
   test("finds the connections whose time has come, longest overdue first", async () => {

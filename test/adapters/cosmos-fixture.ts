@@ -1,7 +1,16 @@
 /** A database in memory and documents to put into it. */
 import { type CosmosHandles, openCosmos } from "../../src/adapters/cosmos/client.ts";
 import type { Sealed } from "../../src/core/crypto/seal.ts";
-import type { Head, LogDoc, PersonDoc, PersonState, RunDoc, ShardDoc } from "../../src/core/store/documents.ts";
+import { noCounts } from "../../src/core/directory/run/round.ts";
+import type {
+  GroupDoc,
+  Head,
+  LogDoc,
+  PersonDoc,
+  PersonState,
+  RunDoc,
+  ShardDoc,
+} from "../../src/core/store/documents.ts";
 import { ids } from "../../src/core/store/documents.ts";
 import { newHead } from "../../src/core/store/head.ts";
 import type { Write } from "../../src/core/store/ports.ts";
@@ -55,6 +64,21 @@ export const personDoc = (connectionId: string, personId: string, state: PersonS
   changedAt: "2026-01-01T00:00:00.000Z",
 });
 
+export const groupDoc = (connectionId: string, groupId: string, children: string[], shown = true): GroupDoc => ({
+  id: ids.group(groupId),
+  kind: "group",
+  v: 1,
+  connectionId,
+  role: shown ? "shown" : "scope",
+  of: null,
+  shown,
+  hash: "h",
+  record: sealedText("record"),
+  leaves: [],
+  children,
+  changedAt: "2026-01-01T00:00:00.000Z",
+});
+
 export const shardDoc = (connectionId: string, groupId: string, bits: string, members: string[]): ShardDoc => ({
   id: ids.shard(groupId, bits),
   kind: "members",
@@ -87,7 +111,7 @@ export const runDoc = (connectionId: string, runId: string): RunDoc => ({
   phase: "ended",
   outcome: "done",
   failure: null,
-  counts: noCounts,
+  counts: noCounts(),
   warnings: [],
   planHash: null,
   guard: [],
@@ -97,26 +121,6 @@ export const runDoc = (connectionId: string, runId: string): RunDoc => ({
   settingsVersion: 1,
   requestedBy: null,
 });
-
-const noCounts: RunDoc["counts"] = {
-  peopleRead: 0,
-  groupsRead: 0,
-  peopleCreated: 0,
-  peopleUpdated: 0,
-  peopleRevived: 0,
-  peopleDeactivated: 0,
-  peopleKept: 0,
-  groupsCreated: 0,
-  groupsUpdated: 0,
-  groupsRemoved: 0,
-  membershipsAdded: 0,
-  membershipsRemoved: 0,
-  moved: 0,
-  keptThoughCleared: 0,
-  skipped: 0,
-  graphRequests: 0,
-  documentsWritten: 0,
-};
 
 export const creates = (...docs: Extract<Write, { op: "create" }>["doc"][]): Write[] =>
   docs.map((doc) => ({ op: "create", doc }));

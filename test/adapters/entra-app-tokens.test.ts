@@ -116,7 +116,7 @@ describe("a refusal", () => {
     [65001, "permission-revoked"],
     [90002, "tenant-gone"],
     [7000215, "credential-rejected"],
-    [7000222, "credential-rejected"],
+    [7000222, "credential-expired"],
     [700027, "credential-rejected"],
     [50012, "credential-rejected"],
     [700030, "credential-rejected"],
@@ -124,6 +124,8 @@ describe("a refusal", () => {
     [700213, "credential-rejected"],
     [650056, "not-configured"],
     [53003, "policy-blocked"],
+    [500021, "tenant-blocked"],
+    [500212, "tenant-blocked"],
     [50105, "policy-blocked"],
     [90033, "sign-in-unavailable"],
     [50196, "sign-in-unavailable"],
@@ -160,7 +162,7 @@ describe("a refusal", () => {
     expect(await codeOf(stage.tokens().token("read", tidA))).toBe("tenant-gone");
     tenant.gone = false;
     stage.simulator.entra.switches.expiredSecrets = ["first-secret"];
-    expect(await codeOf(stage.tokens().token("read", tidA))).toBe("credential-rejected");
+    expect(await codeOf(stage.tokens().token("read", tidA))).toBe("credential-expired");
   });
 
   test("that will pass is asked for again at once and holds nobody up", async () => {
@@ -221,6 +223,27 @@ describe("a certificate", () => {
     expect(await codeOf(stage.tokens({ read: withPaths() }).token("read", tidA))).toBe("credential-rejected");
   });
 
+  test("that is over or not valid yet is not even shown to Entra ID; the other one is", async () => {
+    const day = 86_400_000;
+    const [over, coming, good] = await Promise.all([
+      makeCertificate({ from: Date.now() - 2 * day, to: Date.now() - day }),
+      makeCertificate({ from: Date.now() + day, to: Date.now() + 2 * day }),
+      makeCertificate(),
+    ]);
+    stage.app.certificates = [over.listed, coming.listed, good.listed];
+    const tokenOf = (...paths: string[]) => codeOf(stage.tokens({ read: withPaths(...paths) }).token("read", tidA));
+    expect([await tokenOf(over.path), await tokenOf(coming.path)]).toEqual([
+      "credential-expired",
+      "credential-rejected",
+    ]);
+    expect(stage.asked()).toEqual([]);
+    expect([await tokenOf(over.path, good.path), await tokenOf(coming.path, good.path)]).toEqual([
+      "it succeeded",
+      "it succeeded",
+    ]);
+    expect(stage.asked()).toEqual([issued(tidA), issued(tidA)]);
+  });
+
   test("is not the second try when the consent is what is missing", async () => {
     const [one, two] = await Promise.all([makeCertificate(), makeCertificate()]);
     stage.app.certificates = [one.listed, two.listed];
@@ -234,7 +257,7 @@ describe("a certificate", () => {
   test("that was replaced on disk counts after the refusal's minute", async () => {
     const [old, next] = await Promise.all([makeCertificate(), makeCertificate()]);
     stage.app.certificates = [next.listed];
-    const clock = { now: 0 };
+    const clock = { now: Date.now() };
     const tokens = stage.tokens({ read: withPaths(old.path) }, { now: () => clock.now });
     expect(await codeOf(tokens.token("read", tidA))).toBe("credential-rejected");
     copyFileSync(next.path, old.path);

@@ -161,7 +161,7 @@ describe("a sign-in is refused", () => {
 
 describe("our own trouble is not the person's", () => {
   test.each([
-    [{ times: 1, aadsts: 7000222 }, "credential-rejected"],
+    [{ times: 1, aadsts: 7000222 }, "credential-expired"],
     [{ times: 1, aadsts: 90033 }, "sign-in-unavailable"],
     [{ times: 1, status: 503 }, "sign-in-unavailable"],
     [{ times: 1, status: 200 }, "sign-in-unavailable"],

@@ -75,8 +75,14 @@ export interface MadeCertificate {
   listed: AppRegistration["certificates"][number];
 }
 
-/** A self-signed certificate with its RSA key in one PEM file. */
-export const makeCertificate = async (): Promise<MadeCertificate> => {
+/** A self-signed certificate with its RSA key in one PEM file; valid from a minute ago for a year, unless told otherwise (ms). */
+export const makeCertificate = async ({
+  from = Date.now() - 60_000,
+  to = from + 365 * 86_400_000,
+}: {
+  from?: number;
+  to?: number;
+} = {}): Promise<MadeCertificate> => {
   const algorithm = {
     name: "RSASSA-PKCS1-v1_5",
     hash: "SHA-256",
@@ -86,6 +92,8 @@ export const makeCertificate = async (): Promise<MadeCertificate> => {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: "CN=app",
+    notBefore: new Date(from),
+    notAfter: new Date(to),
     keys,
     signingAlgorithm: algorithm,
   });

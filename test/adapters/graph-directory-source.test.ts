@@ -384,6 +384,27 @@ describe("a live look-up", () => {
     expect([...(await directory.people(connection, [id(1), id(2)]))]).toEqual([[id(2), null]]);
   });
 
+  test("of memberships is read to its end, and leaves out whose groups Graph does not tell", async () => {
+    const next = `${graph.url}/v1.0/users/${id(1)}/memberOf?$skiptoken=t`;
+    const answers: Record<string, Inner> = {
+      [id(1)]: { status: 200, body: { value: [{ id: id(8) }], "@odata.nextLink": next } },
+      [id(2)]: { status: 503 },
+      [id(3)]: { status: 200, body: { value: [] } },
+    };
+    const first = batch((objectId) => answers[objectId.split("/")[0] ?? ""] ?? notFound);
+    let more: Reply = { body: { value: [{ id: id(9) }] } };
+    graph.answer = (seen) => (seen.method === "POST" ? first(seen) : more);
+    const asked = () => source().source.memberOf(connection, [1, 2, 3, 4].map(id));
+    const none = new Set();
+    const others = [
+      [id(3), none],
+      [id(4), none],
+    ];
+    expect([...(await asked())]).toEqual([[id(1), new Set([id(8), id(9)])], ...others]);
+    more = graphError(400, "Directory_ExpiredPageToken");
+    expect([...(await asked())]).toEqual(others);
+  });
+
   test("waits for the longest time that any inner answer asks for, as a pause of the tenant", async () => {
     const waits: Record<string, string> = { [id(1)]: "0.249", [id(2)]: "6.1", [id(3)]: "2" };
     graph.answer = batch((objectId) =>

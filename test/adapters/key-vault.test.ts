@@ -71,11 +71,68 @@ test("waits out a short disturbance", async () => {
   expect(await secrets.get("c-4-k1")).toBeNull();
 });
 
+/** With a clock of its own: after an overload the vault is left alone for a while. */
+const another = (callMilliseconds = 10_000) => {
+  let time = 0;
+  const now = () => time;
+  return {
+    ...secretStore({ url: vault.url, credential, disableChallengeResourceVerification: true, callMilliseconds, now }),
+    advance: (milliseconds: number) => {
+      time += milliseconds;
+    },
+  };
+};
+const callsIn = async (work: () => Promise<unknown>): Promise<number> => {
+  const all = () => Object.values(vault.calls).reduce((sum, count) => sum + count, 0);
+  const before = all();
+  await work();
+  return all() - before;
+};
+
 test.each(["throttleNext", "unavailableNext"] as const)("when %s lasts, keys are unavailable", async (fault) => {
   vault.faults[fault] = 100;
-  expect((await failing(secrets.get("c-5-k1"))).code).toBe("keys-unavailable");
-  expect((await failing(secrets.set("c-5-k1", value))).code).toBe("keys-unavailable");
-  expect((await failing(secrets.delete("c-5-k1"))).code).toBe("keys-unavailable");
+  expect((await failing(another().get("c-5-k1"))).code).toBe("keys-unavailable");
+  expect((await failing(another().set("c-5-k1", value))).code).toBe("keys-unavailable");
+  expect((await failing(another().delete("c-5-k1"))).code).toBe("keys-unavailable");
+});
+
+test("an overloaded vault is left alone, twice as long each time, and nobody waits meanwhile", async () => {
+  const instance = another();
+  vault.faults.unavailableNext = 6;
+  expect(await callsIn(() => failing(instance.get("c-10-k1")))).toBe(3);
+  for (const name of ["c-10-k1", "c-11-k1"]) {
+    let error: AppError | null = null;
+    expect(await callsIn(async () => (error = await failing(instance.get(name))))).toBe(0);
+    expect(error).toMatchObject({ code: "keys-unavailable", details: { retryAfterSeconds: 1 } });
+  }
+  instance.advance(1000);
+  expect(await callsIn(() => failing(instance.get("c-10-k1")))).toBe(3);
+  instance.advance(1000);
+  expect(await callsIn(() => failing(instance.get("c-10-k1")))).toBe(0);
+  instance.advance(1000);
+  expect(await instance.get("c-10-k1")).toBeNull();
+});
+
+test("a vault that takes too long, or asks to wait too long, is keys-unavailable, and is left alone", async () => {
+  vault.faults.slowByMs = 60_000;
+  const slow = another(50);
+  expect((await failing(slow.get("c-12-k1"))).code).toBe("keys-unavailable");
+  vault.faults.slowByMs = 0;
+  expect(await callsIn(() => failing(slow.get("c-12-k1")))).toBe(0);
+  Object.assign(vault.faults, { throttleNext: 1, retryAfterSeconds: 3600 });
+  const throttled = another(500);
+  expect((await failing(throttled.get("c-12-k1"))).code).toBe("keys-unavailable");
+  expect(await callsIn(() => failing(throttled.get("c-12-k1")))).toBe(0);
+  throttled.advance(1000);
+  expect(await throttled.get("c-12-k1")).toBeNull();
+});
+
+test("what only an operator can mend does not keep the others waiting", async () => {
+  const instance = another();
+  await instance.set("c-13-k1", value);
+  await instance.delete("c-13-k1");
+  expect((await failing(instance.set("c-13-k1", value))).message).toContain("deleted");
+  expect(await instance.get("c-14-k1")).toBeNull();
 });
 
 test("a vault that cannot be reached, or no token for it, is keys-unavailable", async () => {
@@ -92,7 +149,7 @@ test("does not follow a challenge of another domain unless told that the vault i
 
 test("no error carries the value", async () => {
   vault.faults.unavailableNext = 100;
-  const error = await failing(secrets.set("c-8-k1", value));
+  const error = await failing(another().set("c-8-k1", value));
   expect(everything(error)).toContain("Key Vault: 503");
   expect(everything(error)).not.toContain(value);
 });

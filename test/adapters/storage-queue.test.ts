@@ -1,6 +1,8 @@
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { hintQueue } from "../../src/adapters/storage-queue/hint-queue.ts";
+import { notificationSender } from "../../src/adapters/storage-queue/notification-queue.ts";
 import { isAppError } from "../../src/core/errors.ts";
 import { HintMessage, syncQueue } from "../../src/core/jobs.ts";
 import { type Queues, startQueues } from "../../src/local/queues/azurite.ts";
@@ -62,6 +64,30 @@ test("a queue that does not answer is queue-unavailable, without the account key
     .catch((reason: unknown) => reason);
   expect(isAppError(error, "queue-unavailable")).toBe(true);
   expect(JSON.stringify(error, everyProperty)).not.toContain(accountKey);
+});
+
+test("for a notification a silent queue is given up sooner than for a hint: Graph waits for the answer", async () => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => sockets.push(socket));
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const { port } = silent.address() as AddressInfo;
+  const accountKey = Buffer.from("not a real key of any account").toString("base64");
+  const connectionString = `DefaultEndpointsProtocol=http;AccountName=a;AccountKey=${accountKey};QueueEndpoint=http://127.0.0.1:${port}/a`;
+  const codeOf = async (sending: Promise<void>): Promise<unknown> =>
+    sending.then(
+      () => "sent",
+      (error: unknown) => isAppError(error, "queue-unavailable") && error.code,
+    );
+  const hinted = codeOf(hintQueue({ connectionString }).send(hint));
+  const notified = codeOf(
+    notificationSender({ connectionString }).send({ notification: { feed: "f", receivedAt: 1 } }, 0),
+  );
+  expect(await Promise.race([hinted.then(() => "hint"), notified.then((code) => `notification ${String(code)}`)])).toBe(
+    "notification queue-unavailable",
+  );
+  silent.close();
+  for (const socket of sockets) socket.destroy();
+  expect(await hinted).toBe("queue-unavailable");
 });
 
 /** Also what errors keep out of JSON: message and cause. */

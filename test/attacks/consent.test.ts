@@ -1,7 +1,8 @@
 /** Attacks on the way from a link to an approval: other tiers, other tenants, other browsers, the same secret twice. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { DisplayName } from "../../src/core/connections/name.ts";
-import { work } from "../../src/core/directory/run/worker.ts";
+import type { Tier } from "../../src/core/connections/tiers.ts";
+import type { SignedIn } from "../../src/core/consent/ports.ts";
 import { ids } from "../../src/core/store/documents.ts";
 import { readChanges } from "../../src/core/views/changes.ts";
 import { requestRun } from "../../src/core/views/runs.ts";
@@ -45,22 +46,6 @@ beforeEach(() => {
 const headOf = (id: string) => stage.store.read(id, "head", ids.head);
 
 describe("an approval of signing in, where another workspace has obtained the right to read", () => {
-  /** Whoever asks Microsoft for anything with this is found out. */
-  const worker = () =>
-    work({
-      ...stage.needs,
-      source: new Proxy({} as Parameters<typeof work>[0]["source"], {
-        get: (_, property) => {
-          throw new Error(`the directory was asked for: ${String(property)}`);
-        },
-      }),
-      work: { put: () => Promise.reject(new Error("put")), get: () => Promise.resolve(null), drop: async () => {} },
-      contextFor: async (doc) => (await stage.cases.open(doc.workspaceId, doc.connectionId)).context,
-      selfTest: () => Promise.reject(new Error("self-test")),
-      finishClosing: async () => {},
-      finishErasing: async () => {},
-    });
-
   const signInOnly = async () => {
     await connected(stage, caller("victim", "vera"), newName());
     const mallory = caller("attacker", "mallory");
@@ -95,7 +80,7 @@ describe("an approval of signing in, where another workspace has obtained the ri
     expect((await stage.cases.open("attacker", id)).context.tid).toBe("");
     const due = { op: "set" as const, path: "/dueAt", value: 1 };
     await stage.cosmos.directory.item(ids.head, id).patch([due]);
-    expect(await worker()({ connectionId: id, receivedAt: stage.ambient.now() })).toBe("nothing-due");
+    expect(await stage.work(id)).toBe("nothing-due");
     expect((await headOf(id))?.run).toBeNull();
   });
 
@@ -106,6 +91,134 @@ describe("an approval of signing in, where another workspace has obtained the ri
     await stage.cases.complete(mallory, id, { code: codeIn(await approve(stage, id, mallory, "read")) });
     expect((await stage.cases.open("attacker", id)).context.tid).toBe(tenantA);
     expect(stage.hinted.map(({ connectionId }) => connectionId)).toEqual([id]);
+  });
+});
+
+/** Through the callbacks with whatever Microsoft says of the account; the code that the product is told. */
+const refusalOf = async (id: string, tier: Tier = "read"): Promise<string | null> =>
+  (await approve(stage, id, caller(), tier)).searchParams.get("error");
+
+describe("somebody who is not the administrator of an organisation", () => {
+  const long = -3600;
+  test.each<[string, Tier, Partial<SignedIn>, string]>([
+    ["a guest with an administrator's role", "read", { acct: 1 }, "consent-guest"],
+    [
+      "a guest whose account says nothing of it but its issuer",
+      "read",
+      { idp: "https://sts.example/" },
+      "consent-guest",
+    ],
+    ["an account of which it is not known whether it is a guest", "read", { acct: null }, "consent-not-administrator"],
+    ["a personal account", "read", { tid: "9188040d-6c67-4c5b-b112-36a304b66dad" }, "consent-sign-in-failed"],
+    ["an organisation by another name than its id", "read", { tid: "fabrikam.example" }, "consent-sign-in-failed"],
+    ["an account of which the roles are not told", "read", { wids: null }, "consent-not-administrator"],
+    ["an account without a role", "read", { wids: [] }, "consent-not-administrator"],
+    [
+      "an application administrator, for the whole directory",
+      "read",
+      { wids: [applicationAdministrator] },
+      "consent-not-administrator",
+    ],
+    [
+      "an application administrator, for changing it",
+      "write",
+      { wids: [applicationAdministrator] },
+      "consent-not-administrator",
+    ],
+    ["a session that was left open", "read", { authTime: long }, "sign in again"],
+    ["a sign-in of unknown age", "read", { authTime: null }, "sign in again"],
+    ["a sign-in that is yet to come", "read", { authTime: -long }, "sign in again"],
+  ])("%s", async (_what, tier, told, outcome) => {
+    const { id } = await stage.draft(caller(), newName(), { write: true });
+    const nowSeconds = Math.floor(stage.ambient.now() / 1000);
+    const { authTime = 0 } = told;
+    Object.assign(stage.microsoft.person, told, { authTime: authTime === null ? null : nowSeconds + authTime });
+    const signIn = await asFarAsSignIn(stage, id, caller(), tier);
+    const { redirect } = await stage.cases.signIn(answerTo(signIn, signedIn), visitor);
+    if (outcome === "sign in again") {
+      expect(new URL(redirect).searchParams.get("prompt")).toBe("login");
+      const again = await stage.cases.signIn(answerTo(redirect, signedIn), visitor);
+      expect(new URL(again.redirect).searchParams.get("error")).toBe("consent-sign-in-failed");
+    } else expect(new URL(redirect).searchParams.get("error")).toBe(outcome);
+    expect(await stage.cases.read(caller(), id)).toMatchObject({ state: "draft", tid: null });
+    expect(await stage.store.read(id, "proof", ids.unconfirmedProof(tier))).toBeNull();
+    expect(stage.microsoft.asked).not.toContain(`roles ${tier} ${tenantA}`);
+  });
+
+  test("an application administrator may approve signing in, and nothing else with it", async () => {
+    const { id } = await stage.draft(caller(), newName(), { signIn: true, write: true });
+    stage.microsoft.person.wids = [applicationAdministrator];
+    const code = codeIn(await approve(stage, id, caller(), "signIn"));
+    const view = await stage.cases.complete(caller(), id, { code });
+    expect(view.access).toMatchObject({
+      read: { state: "consent-needed" },
+      write: { state: "consent-needed" },
+      signIn: { state: "active" },
+    });
+    expect([await refusalOf(id), await refusalOf(id, "write")]).toEqual([
+      "consent-not-administrator",
+      "consent-not-administrator",
+    ]);
+  });
+});
+
+describe("an answer that Microsoft did not send to this attempt", () => {
+  const elsewhere = { ...visitor, cookie: "d".repeat(43) };
+  const without = { ...visitor, cookie: undefined };
+
+  test("made up, with the victim's organisation in it: there is no attempt for it", async () => {
+    for (const state of ["", "x", "a".repeat(43), browserCookie])
+      expect(await codeOf(stage.cases.consent(new URLSearchParams({ state, ...approved(tenantA) }), visitor))).toBe(
+        "consent-attempt-unusable",
+      );
+  });
+
+  test("begun in the attacker's browser and finished in the victim's: Microsoft is not even asked", async () => {
+    const { id } = await stage.draft(caller("evil", "mallory"), newName());
+    const fixed = await asFarAsSignIn(stage, id, caller("evil", "mallory"));
+    for (const victim of [elsewhere, without])
+      expect(await codeOf(stage.cases.signIn(answerTo(fixed, signedIn), victim))).toBe("consent-attempt-unusable");
+    expect(stage.microsoft.asked).toEqual([]);
+    const approval = (await stage.cases.signIn(answerTo(fixed, signedIn), visitor)).redirect;
+    for (const victim of [elsewhere, without])
+      expect(await codeOf(stage.cases.consent(answerTo(approval, approved(tenantA)), victim))).toBe(
+        "consent-attempt-unusable",
+      );
+    expect((await stage.cases.read(caller("evil", "mallory"), id)).state).toBe("draft");
+  });
+
+  test("of two attempts in one browser, swapped: each ends as what it was begun for", async () => {
+    const one = await stage.draft(caller(), newName());
+    const other = await stage.draft(caller(), newName());
+    const begin = async (id: string) =>
+      (await stage.cases.signIn(answerTo(await asFarAsSignIn(stage, id), signedIn), visitor)).redirect;
+    const [first, second] = [await begin(one.id), await begin(other.id)];
+    const back = async (redirect: string) =>
+      new URL((await stage.cases.consent(answerTo(redirect, approved(tenantA)), visitor)).redirect).searchParams;
+    const [fromSecond, fromFirst] = [await back(second), await back(first)];
+    expect([fromFirst.get("connection"), fromSecond.get("connection")]).toEqual([one.id, other.id]);
+    const code = fromSecond.get("code") ?? "";
+    expect(await codeOf(stage.cases.complete(caller(), one.id, { code }))).toBe("consent-attempt-unusable");
+    expect((await stage.cases.read(caller(), one.id)).state).toBe("proven");
+  });
+
+  test("from another organisation than the one that signed in", async () => {
+    const { id } = await stage.draft(caller(), newName());
+    const { redirect } = await stage.cases.signIn(answerTo(await asFarAsSignIn(stage, id), signedIn), visitor);
+    const back = new URL((await stage.cases.consent(answerTo(redirect, approved(tenantB)), visitor)).redirect);
+    expect(back.searchParams.get("error")).toBe("consent-wrong-tenant");
+    expect(stage.microsoft.asked).toEqual(["redeem"]);
+  });
+
+  test("to be sent on to a place of the attacker's: the address is the one that was registered at the start", async () => {
+    const { id } = await stage.draft(caller(), newName());
+    const signIn = await asFarAsSignIn(stage, id);
+    const lured = { ...signedIn, returnUrl: "https://evil.example/", redirect_uri: "https://evil.example/" };
+    const { redirect } = await stage.cases.signIn(answerTo(signIn, lured), visitor);
+    const answer = answerTo(redirect, { ...approved(tenantA), returnUrl: "https://evil.example/" });
+    const back = new URL((await stage.cases.consent(answer, visitor)).redirect);
+    expect(back.origin).toBe("https://product.example");
+    expect(back.href).not.toContain("evil");
   });
 });
 
@@ -195,6 +308,79 @@ describe("an approval that the workspace never confirmed", () => {
     const plain = JSON.stringify((await feedOf(id, "directory:read")).items);
     expect(plain).toContain(tenantA);
     for (const hidden of ["entra:", visitor.ip, '"actor"']) expect(plain).not.toContain(hidden);
+  });
+});
+
+describe("an approval on a connection that is in use, which nobody confirms", () => {
+  const another = {
+    oid: "eeeeeeee-0000-4000-8000-000000000005",
+    name: "Lured Lee",
+    preferredUsername: "lee@fabrikam.example",
+  };
+  const auditor = { ...caller(), permissions: new Set(["integration:read", "audit:read"] as const) };
+  const approverOf = async (id: string, tier: Tier) =>
+    (await stage.cases.permissions(auditor, id)).find((shown) => shown.tier === tier)?.approvedBy;
+
+  test("takes nobody's place, extends nothing and names nobody", async () => {
+    const { id } = await connected(stage, caller(), newName());
+    const asOfOld = [{ op: "set" as const, path: "/roles", value: readRoles.slice(0, 2) }];
+    await stage.cosmos.directory.item(ids.proof("read"), id).patch(asOfOld);
+    const inForce = await stage.store.read(id, "proof", ids.proof("read"));
+    Object.assign(stage.microsoft.person, another);
+    await approve(stage, id);
+    expect(await stage.store.read(id, "proof", ids.proof("read"))).toEqual(inForce);
+    expect((await approverOf(id, "read"))?.name).toBe("Ada Minh");
+    const [read] = await stage.cases.permissions(caller(), id);
+    expect(read).toMatchObject({ effective: { state: "degraded", missing: ["Organization.Read.All"] } });
+    expect(read).not.toHaveProperty("approvedBy");
+    // What was not confirmed is gone by itself.
+    expect(await stage.store.read(id, "proof", ids.unconfirmedProof("read"))).not.toBeNull();
+    stage.ambient.advance(1_201_000);
+    expect(await stage.store.read(id, "proof", ids.unconfirmedProof("read"))).toBeNull();
+  });
+
+  test("counts from the moment in which it is confirmed", async () => {
+    const { id } = await connected(stage, caller(), newName());
+    Object.assign(stage.microsoft.person, another);
+    await stage.cases.complete(caller(), id, { code: codeIn(await approve(stage, id)) });
+    expect(await approverOf(id, "read")).toEqual({
+      oid: another.oid,
+      name: another.name,
+      userPrincipalName: another.preferredUsername,
+    });
+    expect(await stage.store.read(id, "proof", ids.unconfirmedProof("read"))).toBeNull();
+  });
+});
+
+describe("two workspaces with one tenant", () => {
+  const writeRoles = ["User.ReadWrite.All", "Group.ReadWrite.All"];
+
+  test("each tier takes its own approval on each connection; switching, asking and the review change nothing in that", async () => {
+    stage.microsoft.granted = [...readRoles, ...writeRoles];
+    const [ann, ben] = [caller("one", "ann"), caller("two", "ben")];
+    const first = await connected(stage, ann, newName(), { write: true, signIn: true });
+    for (const tier of ["write", "signIn"] as const)
+      await stage.cases.complete(ann, first.id, { code: codeIn(await approve(stage, first.id, ann, tier)) });
+    const second = await connected(stage, ben, newName(), { write: true, signIn: true });
+    const statesOf = async () => {
+      const { access } = await stage.cases.read(ben, second.id);
+      return [access.write.state, access.signIn.state];
+    };
+    expect(await statesOf()).toEqual(["consent-needed", "consent-needed"]);
+    for (const on of [false, true]) {
+      const { etag } = await stage.cases.read(ben, second.id);
+      await stage.cases.update(ben, second.id, etag, { access: { write: on, signIn: on } });
+    }
+    const due = [
+      { op: "set" as const, path: "/reviewAt", value: 1 },
+      { op: "set" as const, path: "/dueAt", value: null },
+    ];
+    await stage.cosmos.directory.item(ids.head, second.id).patch(due);
+    stage.microsoft.asked = [];
+    expect(await stage.work(second.id)).toBe("nothing-due");
+    expect(stage.microsoft.asked).toEqual([`roles read ${tenantA}`]);
+    expect(await statesOf()).toEqual(["consent-needed", "consent-needed"]);
+    expect((await stage.cases.read(ann, first.id)).access.write.state).toBe("active");
   });
 });
 

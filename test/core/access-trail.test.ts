@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { accessStore } from "../../src/adapters/cosmos/access-store.ts";
+import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
 import { type AccessLog, type AccessTrail, makeAccessLog } from "../../src/core/audit/access-log.ts";
 import { platformKeys } from "../../src/core/crypto/platform-key.ts";
-import { type AccessFilter, readAccess } from "../../src/core/views/access-trail.ts";
+import { AppError } from "../../src/core/errors.ts";
+import { type AccessFilter, type AccessTrailNeeds, readAccess } from "../../src/core/views/access-trail.ts";
 import { newId, openTestDatabase, type TestDatabase } from "../adapters/cosmos-fixture.ts";
 import { testAmbient } from "./test-ambient.ts";
 import { caller } from "./views-stage.ts";
@@ -15,10 +17,13 @@ const auditor = { ...caller("audit:read"), workspaceId: newId() };
 
 let database: TestDatabase;
 let access: AccessLog & AccessTrail;
+let needs: AccessTrailNeeds;
 beforeAll(async () => {
   database = await openTestDatabase();
   const store = accessStore(database.cosmos.access);
   access = makeAccessLog({ ambient, keys: { platform: async () => platform }, store });
+  const keys = { ring: () => Promise.reject(new AppError("key-missing")) };
+  needs = { ambient, access, store: directoryStore(database.cosmos.directory), keys };
   // One each ten days, over five months of which one has none: a month is skipped by nobody.
   for (let turn = 0; turn < 12; turn++) {
     const about = {
@@ -36,7 +41,7 @@ afterAll(() => database.close());
 const turns = async (filter: AccessFilter, limit: number): Promise<number[]> => {
   const found: number[] = [];
   for (let after: string | undefined; ; ) {
-    const page = await readAccess({ ambient, access })(auditor, filter, {
+    const page = await readAccess(needs)(auditor, filter, {
       limit,
       ...(after === undefined ? {} : { after }),
     });
@@ -67,5 +72,23 @@ it("is cut by time to the millisecond, and by what is asked for", async () => {
 it("shows nothing that is older than the log is kept, and nothing of another workspace", async () => {
   expect(await turns({ from: "1999-01-01T00:00:00Z" }, 3)).toEqual(allTurns);
   const other = { ...auditor, workspaceId: newId() };
-  expect((await readAccess({ ambient, access })(other, {}, { limit: 5 })).items).toEqual([]);
+  expect((await readAccess(needs)(other, {}, { limit: 5 })).items).toEqual([]);
+});
+
+it("shows nothing of a connection that is being deleted and whose list of rights can no longer be read", async () => {
+  const workspaceId = newId();
+  const [deleted, other] = [newId(), newId()];
+  const security = { id: "security", kind: "security", connectionId: deleted, v: 1, workspaceId, grants: "lost" };
+  await database.cosmos.directory.items.create(security);
+  for (const connectionId of [deleted, other])
+    await access.record(workspaceId, {
+      what: "read",
+      subject: "ada",
+      ip: "unknown",
+      correlationId: "c",
+      route: "people.list",
+      connectionId,
+    });
+  const { items } = await readAccess(needs)({ ...auditor, workspaceId }, {}, { limit: 5 });
+  expect(items.map(({ connection }) => connection)).toEqual([other]);
 });

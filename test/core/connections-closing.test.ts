@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Grant } from "../../src/core/access/grants.ts";
 import { graceMilliseconds, marginMilliseconds } from "../../src/core/connections/close.ts";
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
 import { defaultSettings } from "../../src/core/connections/settings.ts";
-import { commit } from "../../src/core/store/commit.ts";
-import { type GroupDoc, ids, type ProductGroup, type Stored } from "../../src/core/store/documents.ts";
+import type { Stored } from "../../src/core/store/documents.ts";
 import { newRow } from "../../src/core/webhooks/rules.ts";
-import { creates, personDoc, runDoc, sealedText, shardDoc } from "../adapters/cosmos-fixture.ts";
+import { claimIn, connectionIn, fillWith, headIn, storedAbout } from "./closing-stage.ts";
 import {
   approve,
   caller,
@@ -31,92 +29,15 @@ beforeEach(() => {
   Object.assign(stage.microsoft, new FakeMicrosoft(stage.ambient.now), { granted: [...readRoles] });
 });
 
-const present = <T>(value: T | null): T => {
-  if (value === null) throw new Error("it is not there");
-  return value;
-};
-const connectionOf = async (id: string) => present(await stage.store.read(id, "connection", "connection"));
-const headOf = async (id: string) => present(await stage.store.read(id, "head", "head"));
-const claim = async (id: string) => {
-  const now = stage.ambient.now();
-  return present(await stage.store.claim(id, { owner: stage.ambient.ulid(), now, leaseUntil: now + 60_000 }));
-};
+const connectionOf = (id: string) => connectionIn(stage, id);
+const headOf = (id: string) => headIn(stage, id);
+const claim = (id: string) => claimIn(stage, id);
+const fill = (id: string) => fillWith(stage, id);
 const closed = async (who = caller()) => {
   const { id, displayName } = await connected(stage, who, newName());
   return stage.cases.close(who, id, { displayName });
 };
-const stored = async (id: string): Promise<string[]> => {
-  const headers = { "x-control-key": stage.server.key };
-  const dump = await (await fetch(`${stage.server.endpoint}/_control/dump`, { headers })).text();
-  return dump.split("\n").filter((line) => line.includes(id));
-};
-
-/** More documents of each kind than one commit can delete of people. */
-const fill = async (connectionId: string): Promise<void> => {
-  const group: GroupDoc = {
-    id: ids.group("g1"),
-    kind: "group",
-    connectionId,
-    v: 1,
-    role: "shown",
-    of: null,
-    shown: true,
-    hash: "h",
-    record: sealedText("record"),
-    leaves: [""],
-    children: [],
-    changedAt: "2026-01-01T00:00:00.000Z",
-  };
-  const row = {
-    id: ids.productUser("index"),
-    kind: "product-user" as const,
-    connectionId,
-    v: 1 as const,
-    personId: "p00",
-  };
-  const people = Array.from({ length: 60 }, (_, index) =>
-    personDoc(connectionId, `p${String(index).padStart(2, "0")}`),
-  );
-  const linked = people.map((person, index) =>
-    index === 0 ? { ...person, productUser: { value: sealedText<string>("user"), index: "index" } } : person,
-  );
-  const listed = { connectionId, v: 1 as const };
-  const more = [
-    { ...listed, id: ids.blacklist(1, 0), kind: "blacklist" as const, entries: sealedText<string[]>("entries") },
-    {
-      ...listed,
-      id: ids.productGroups(1),
-      kind: "product-groups" as const,
-      groups: sealedText<ProductGroup[]>("groups"),
-    },
-    {
-      ...listed,
-      id: ids.security,
-      kind: "security" as const,
-      workspaceId: "acme",
-      grants: sealedText<Grant[]>("grants"),
-      changedAt: "2026-01-01T00:00:00.000Z",
-    },
-    {
-      ...listed,
-      id: ids.marker("p01"),
-      kind: "marker" as const,
-      marker: "enabled" as const,
-      changedAt: "2026-01-01T00:00:00.000Z",
-    },
-  ];
-  const writes = creates(
-    ...linked,
-    ...more,
-    row,
-    group,
-    shardDoc(connectionId, "g1", "", ["p00"]),
-    runDoc(connectionId, "r1"),
-  );
-  // Laid down without a record, as nothing that ships can.
-  const result = await commit(stage.needs, await headOf(connectionId), { writes, ends: true });
-  expect(result.outcome).toBe("committed");
-};
+const stored = (id: string) => storedAbout(stage, id);
 
 describe("deleting a connection", () => {
   test("needs its name repeated", async () => {

@@ -7,6 +7,7 @@ import { connectionIndex } from "../../src/adapters/cosmos/connection-index.ts";
 import { consumerStore } from "../../src/adapters/cosmos/consumer-store.ts";
 import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
 import { handshakeStore } from "../../src/adapters/cosmos/handshake-store.ts";
+import { subscriptionLedger } from "../../src/adapters/cosmos/subscription-ledger.ts";
 import { webhookStore } from "../../src/adapters/cosmos/webhook-store.ts";
 import { makeAccessLog } from "../../src/core/audit/access-log.ts";
 import { entriesOf, openActor, openChanges, plainEntry } from "../../src/core/audit/change-log.ts";
@@ -16,7 +17,7 @@ import { changeSettings, readSettings } from "../../src/core/connections/change-
 import { closeConnection, restoreConnection } from "../../src/core/connections/close.ts";
 import { CreateConnection, createConnection } from "../../src/core/connections/create.ts";
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
-import { openConnection } from "../../src/core/connections/open.ts";
+import { contextFor, openConnection } from "../../src/core/connections/open.ts";
 import { changeProductGroups, listProductGroups } from "../../src/core/connections/product-groups.ts";
 import { listConnections, readConnection } from "../../src/core/connections/read.ts";
 import {
@@ -30,11 +31,14 @@ import { consentCallback } from "../../src/core/consent/approve.ts";
 import { completeConsent } from "../../src/core/consent/complete.ts";
 import { continueConnect, showConnect } from "../../src/core/consent/connect.ts";
 import type { ConsentGateway, SignedIn } from "../../src/core/consent/ports.ts";
+import { reviewTiers } from "../../src/core/consent/review.ts";
 import { showPermissions } from "../../src/core/consent/show-permissions.ts";
 import { signInCallback } from "../../src/core/consent/sign-in.ts";
 import { startConsent } from "../../src/core/consent/start.ts";
 import type { Caller } from "../../src/core/context.ts";
 import { makeKeys } from "../../src/core/crypto/keys.ts";
+import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
+import { work } from "../../src/core/directory/run/worker.ts";
 import { AppError, isAppError } from "../../src/core/errors.ts";
 import type { ConnectionDoc } from "../../src/core/store/documents.ts";
 import type { Hint, SecretStore } from "../../src/core/store/ports.ts";
@@ -61,9 +65,9 @@ const makeAmbient = () => {
   return {
     now: () => frozen ?? Date.now() + offset,
     /** Stops time while `work` goes on. */
-    frozen: async <T>(work: () => Promise<T>): Promise<T> => {
+    frozen: async <T>(during: () => Promise<T>): Promise<T> => {
       frozen = Date.now() + offset;
-      return work().finally(() => {
+      return during().finally(() => {
         frozen = null;
       });
     },
@@ -83,6 +87,8 @@ export class FakeMicrosoft implements ConsentGateway {
   granted: string[] = [];
   /** Errors that come before the roles do. */
   rolesFailures: AppError[] = [];
+  /** What tokens for a tier are refused with, as long as it stands here. */
+  refusals: Partial<Record<Tier, AppError>> = {};
   organizationId: string | null = null;
   failure: AppError | null = null;
   asked: string[] = [];
@@ -118,7 +124,7 @@ export class FakeMicrosoft implements ConsentGateway {
   }
   roles(tier: Tier, tid: string): Promise<string[]> {
     this.asked.push(`roles ${tier} ${tid}`);
-    const failure = this.rolesFailures.shift();
+    const failure = this.rolesFailures.shift() ?? this.refusals[tier];
     return failure ? Promise.reject(failure) : Promise.resolve(this.granted);
   }
   organization({ tid }: { tid: string }): Promise<{ id: string }> {
@@ -147,7 +153,7 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
   const index = connectionIndex(cosmos.connections);
   const handshakes = handshakeStore(cosmos.handshakes);
   const secrets = memorySecrets();
-  const keys = makeKeys({ ambient, secrets, store });
+  const keys = makeKeys({ ambient, secrets, store, handshakes });
   const access = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
   const microsoft = new FakeMicrosoft(ambient.now);
   const gateway = gatewayOf?.(ambient.now, cosmos) ?? microsoft;
@@ -158,6 +164,7 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
     store,
     index,
     consumers: consumerStore(cosmos.state),
+    ledger: subscriptionLedger(cosmos.shared),
     webhooks: webhookStore(cosmos.state),
     handshakes,
     secrets,
@@ -199,6 +206,21 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
     permissions: showPermissions(needs),
     open: openConnection(needs),
   };
+  /** Whoever asks the directory for anything is found out. */
+  const worker: WorkerNeeds = {
+    ...needs,
+    source: new Proxy({} as WorkerNeeds["source"], {
+      get: (_, property) => {
+        throw new Error(`the directory was asked for: ${String(property)}`);
+      },
+    }),
+    work: { put: () => Promise.reject(new Error("put")), get: () => Promise.resolve(null), drop: async () => {} },
+    contextFor: contextFor(needs),
+    selfTest: () => Promise.reject(new Error("self-test")),
+    reviewTiers: reviewTiers({ ...needs, contextFor: contextFor(needs) }),
+    finishClosing: async () => {},
+    finishErasing: async () => {},
+  };
   const draft = (who = caller(), displayName = "Head office", access: object = {}) =>
     cases.create(who, CreateConnection.parse({ displayName, access: { read: true, ...access } }));
 
@@ -216,6 +238,8 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
     needs,
     cases,
     draft,
+    /** A worker follows a hint, without a directory to read. */
+    work: (connectionId: string) => work(worker)({ connectionId, receivedAt: ambient.now() }),
     /** The entries of the connection's log, opened. */
     log: async (connectionId: string) => {
       const ring = await needs.keys.ring(connectionId);
@@ -225,6 +249,7 @@ export const openStage = async (gatewayOf?: (now: () => number, cosmos: CosmosHa
         op: entry.op,
         object: entry.object,
         cause: entry.cause,
+        evidence: entry.evidence,
         changes: openChanges(ring.sealing, connectionId, entry),
         actor: entry.actor ? openActor(ring, connectionId, { ...entry, actor: entry.actor }) : null,
       }));

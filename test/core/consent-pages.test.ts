@@ -33,7 +33,9 @@ beforeEach(() => {
           requester: "alice",
           connectionName: `<img src=x onerror="alert('1')">&`,
           tierTitle: "Read people, groups and memberships",
-          permissions: [{ value: "User.Read.All", type: "application", wording: "Read all users' full profiles" }],
+          permissions: [
+            { value: "User.Read.All", type: "application", wording: "Read all users' full profiles", without: "" },
+          ],
           signInOrigin: "https://login.example",
           cookie: browserCookie,
         },

@@ -1,8 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { TierRecord } from "../../src/core/connections/tiers.ts";
 import { type Judgement, judgeAdministrator } from "../../src/core/consent/administrator.ts";
-import { effectiveTier, missingPermissions, permissionTexts } from "../../src/core/consent/permissions.ts";
+import { effectiveTier, type Seen } from "../../src/core/consent/effective.ts";
+import { permissionTexts } from "../../src/core/consent/permission-texts.ts";
+import { missingPermissions } from "../../src/core/consent/permissions.ts";
 import type { SignedIn } from "../../src/core/consent/ports.ts";
+import { AppError } from "../../src/core/errors.ts";
+import type { ProofDoc } from "../../src/core/store/documents.ts";
 import { tenantA, tenantB } from "./connections-stage.ts";
 
 const now = 1_800_000_000_000;
@@ -95,28 +99,64 @@ describe("which permissions are missing", () => {
     ]);
   });
 
-  test("every permission of every tier has a title of its own", () => {
+  test("every permission of every tier has a title of its own, and a sentence on what stops without it", () => {
     for (const tier of ["read", "write", "licences", "signIn", "calendar"] as const)
-      for (const { value, wording } of permissionTexts(tier)) expect(wording).not.toBe(value);
+      for (const { value, wording, without } of permissionTexts(tier)) {
+        expect(wording).not.toBe(value);
+        expect(without).toMatch(/\.$/);
+      }
   });
 });
 
 describe("what a tier really is", () => {
   const all = ["User.Read.All", "GroupMember.Read.All", "Organization.Read.All"];
+  const since = "2027-01-15T08:00:00.000Z";
   const record = (state: TierRecord["state"], wanted = true): TierRecord => ({ wanted, state, missing: [] });
-  const here = { tid: tenantA };
+  const here = { tid: tenantA, roles: all };
+  const granted = (...roles: string[]): Seen => ({ roles });
+  const shutOut: Seen = { refused: new AppError("application-disabled") };
 
-  test.each<[string, TierRecord, { tid: string } | null, string | null, string[], string]>([
-    ["wanted, approved, granted", record("active"), here, tenantA, all, "active"],
-    ["granted, but approved by nobody here", record("active"), null, tenantA, all, "consent-needed"],
-    ["granted, but approved for another tenant", record("active"), { tid: tenantB }, tenantA, all, "consent-needed"],
-    ["approved, but not redeemed by the product", record("consent-needed"), here, tenantA, all, "consent-needed"],
-    ["approved, but the connection has no tenant in use", record("active"), here, null, all, "consent-needed"],
-    ["approved and granted, but switched off", record("off", false), here, tenantA, all, "off"],
-    ["a permission was taken away", record("active"), here, tenantA, all.slice(1), "degraded"],
-    ["it came back", record("degraded"), here, tenantA, all, "active"],
-    ["revoked stays revoked until it is approved again", record("revoked"), here, tenantA, all, "revoked"],
-  ])("%s", (_what, tier, proof, tid, granted, expected) => {
-    expect(effectiveTier("read", tier, proof, { tid, granted }).state).toBe(expected);
+  test.each<[string, TierRecord, Pick<ProofDoc, "tid" | "roles"> | null, string | null, Seen, string]>([
+    ["wanted, approved, granted", record("active"), here, tenantA, granted(...all), "active"],
+    ["granted, but approved by nobody here", record("active"), null, tenantA, granted(...all), "consent-needed"],
+    [
+      "granted, but approved for another tenant",
+      record("active"),
+      { ...here, tid: tenantB },
+      tenantA,
+      granted(...all),
+      "consent-needed",
+    ],
+    ["approved, but not redeemed", record("consent-needed"), here, tenantA, granted(...all), "consent-needed"],
+    ["approved, but no tenant is in use", record("active"), here, null, granted(...all), "consent-needed"],
+    ["approved and granted, but switched off", record("off", false), here, tenantA, granted(...all), "off"],
+    ["a permission was taken away", record("active"), here, tenantA, granted(...all.slice(1)), "degraded"],
+    ["it came back", record("degraded"), here, tenantA, granted(...all), "active"],
+    ["the application is shut out", record("active"), here, tenantA, shutOut, "revoked"],
+    ["it is let in again", record("revoked"), here, tenantA, granted(...all), "active"],
+    [
+      "needed since the approval, and granted to another connection of the tenant",
+      record("active"),
+      { ...here, roles: all.slice(0, 2) },
+      tenantA,
+      granted(...all),
+      "degraded",
+    ],
+  ])("%s", (_what, tier, proof, tid, seen, expected) => {
+    expect(effectiveTier("read", tier, { proof, tid }, seen, now).state).toBe(expected);
+  });
+
+  test("says what is missing, why, and since when", () => {
+    const approval = { proof: here, tid: tenantA };
+    const first = effectiveTier("read", record("active"), approval, granted("User.Read.All"), now);
+    const trouble = { code: "permission-revoked", since };
+    expect(first).toEqual({ wanted: true, state: "degraded", missing: all.slice(1), trouble });
+    const later = effectiveTier("read", first, approval, shutOut, now + 86_400_000);
+    expect(later).toEqual({
+      wanted: true,
+      state: "revoked",
+      missing: [],
+      trouble: { code: "application-disabled", since },
+    });
   });
 });

@@ -1,7 +1,7 @@
 /** What belongs to the settings beside their fields: the e-mail blacklist, the product's groups, and earlier versions. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { logTtlSeconds } from "../../src/core/audit/change-log.ts";
+import { usualLogSeconds } from "../../src/core/audit/retention.ts";
 import { maxEntries, openBlacklist } from "../../src/core/connections/blacklist.ts";
 import { openSettingsBy } from "../../src/core/connections/change-settings.ts";
 import { defaultSettings, type Settings } from "../../src/core/connections/settings.ts";
@@ -135,8 +135,8 @@ describe("the e-mail blacklist", () => {
     await replaced(id, 1, ["old@x.example"]);
     await replaced(id, 2, ["new@x.example"]);
     const [old, young] = await stage.store.list(id, "blacklist", { limit: 10 });
-    expect([old?.id, old?.ttl, young?.id, young?.ttl]).toEqual(["b:1:0", logTtlSeconds, "b:2:0", undefined]);
-    stage.ambient.advance((logTtlSeconds + 60) * 1000);
+    expect([old?.id, old?.ttl, young?.id, young?.ttl]).toEqual(["b:1:0", usualLogSeconds, "b:2:0", undefined]);
+    stage.ambient.advance((usualLogSeconds + 60) * 1000);
     expect((await stage.store.list(id, "blacklist", { limit: 10 })).map((doc) => doc.id)).toEqual(["b:2:0"]);
     expect(await listed(id)).toEqual(["new@x.example"]);
     expect((await stage.store.list(id, "settings", { limit: 10 })).map((doc) => doc.settingsVersion)).toEqual([3]);
@@ -362,12 +362,12 @@ describe("a version of the settings", () => {
 
   test("goes when others have been in force for as long as the log is kept, and not while it is in force", async () => {
     const id = await made();
-    stage.ambient.advance((logTtlSeconds + 60) * 1000);
+    stage.ambient.advance((usualLogSeconds + 60) * 1000);
     await stage.cases.changeSettings(caller(), id, '"1"', { ...defaultSettings, intervalMinutes: 60 });
     const versions = async () =>
       (await stage.cases.listVersions(caller(), id, { limit: 10 })).items.map(({ version }) => version);
     expect(await versions()).toEqual([2, 1]);
-    stage.ambient.advance((logTtlSeconds + 60) * 1000);
+    stage.ambient.advance((usualLogSeconds + 60) * 1000);
     expect(await versions()).toEqual([2]);
   });
 

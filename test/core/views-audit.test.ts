@@ -2,11 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeAnchor } from "../../src/core/audit/anchors.ts";
 import { chainNext, chainStart } from "../../src/core/audit/change-log.ts";
 import { verifyExport } from "../../src/core/audit/verify-export.ts";
-import type { LogDoc, Stored } from "../../src/core/store/documents.ts";
+import type { Sealed } from "../../src/core/crypto/seal.ts";
+import { eventSchemas } from "../../src/core/feed/events.ts";
+import { ids, type LogDoc, type Stored } from "../../src/core/store/documents.ts";
 import type { SecretStore } from "../../src/core/store/ports.ts";
-import { readAudit } from "../../src/core/views/audit.ts";
+import { AuditPage, readAudit } from "../../src/core/views/audit.ts";
 import { exportAudit } from "../../src/core/views/audit-export.ts";
 import { verifyAudit } from "../../src/core/views/audit-verify.ts";
+import { flipped } from "../support/tamper.ts";
 import { caller, codeOf, openScene, type Scene } from "./views-stage.ts";
 
 let scene: Scene;
@@ -149,6 +152,76 @@ describe("verification of the stored log", () => {
     kept.set(name, "eyJ9.eyJ9.AAAA");
     expect((await verify()).brokenAnchors).toEqual([name.slice("anchor-".length, -2)]);
     kept.set(name, value);
+  });
+});
+
+describe("a log that somebody has altered", () => {
+  type Stretch = Record<string, unknown> & { changes?: Sealed<unknown>; actor?: Sealed<unknown> };
+  const withEntry = (doc: Stored<LogDoc>, change: (entry: Stretch) => unknown): Stored<LogDoc> => ({
+    ...doc,
+    body: JSON.stringify([change(JSON.parse(doc.body)[0] as Stretch)]),
+  });
+  const page = { limit: 1000 };
+  const cases: [string, (doc: Stored<LogDoc>) => Stored<LogDoc>, object][] = [
+    [
+      "what was changed",
+      (doc) => withEntry(doc, (entry) => ({ ...entry, changes: flipped(entry.changes ?? ("" as Sealed<unknown>)) })),
+      { kind: "product-user", changes: [], actor: { subject: "ada" } },
+    ],
+    [
+      "who it was",
+      (doc) => withEntry(doc, (entry) => ({ ...entry, actor: flipped(entry.actor ?? ("" as Sealed<unknown>)) })),
+      { kind: "product-user", changes: [{ field: "productUserId" }], actor: null },
+    ],
+    [
+      "what kind it is",
+      (doc) => withEntry(doc, (entry) => ({ ...entry, kind: "forged" })),
+      { kind: "entry", op: "unreadable", object: "", changes: [], actor: null },
+    ],
+    ["what an entry may have", (doc) => withEntry(doc, (entry) => ({ ...entry, added: 7 })), { kind: "entry" }],
+    ["an entry to something else", (doc) => withEntry(doc, () => "no entry"), { kind: "entry" }],
+    ["the text to no list", (doc) => ({ ...doc, body: "{" }), { kind: "entry" }],
+  ];
+
+  it.each(cases)("in %s is shown as far as it can be read, by every route, and verified", async (_, change, shown) => {
+    const victim = docs.at(-2) as Stored<LogDoc>;
+    const whole = (await readAudit(needs())(auditor, scene.connectionId, {}, page)).items;
+    await tampered(
+      (log) => log.map((doc) => (doc.id === victim.id ? change(doc) : doc)),
+      async () => {
+        const { items } = await readAudit(needs())(auditor, scene.connectionId, {}, page);
+        expect(AuditPage.shape.items.parse(items)).toEqual(items);
+        const at = items.findIndex(({ sequence }) => sequence === victim.first);
+        expect(items[at]).toMatchObject({ content: "unreadable", ...shown });
+        expect(items.toSpliced(at, 1)).toEqual(whole.toSpliced(at, 1));
+        const feed = await scene.views.readChanges(auditor, scene.connectionId, {
+          after: 0,
+          limit: 200,
+          waitSeconds: 0,
+        });
+        expect(feed.items.map(({ sequence }) => sequence)).toEqual(items.map(({ sequence }) => sequence).toReversed());
+        for (const event of feed.items) expect(eventSchemas.get(event.type)?.safeParse(event).success).toBe(true);
+        const { text } = await exportAudit(needs())(auditor, scene.connectionId, { format: "csv" }, page);
+        expect(text).toContain(`"unreadable"`);
+        expect((await verify()).finding).toMatchObject({ first: victim.first, last: victim.last });
+        const file = await exportAudit(needs())(auditor, scene.connectionId, { format: "jsonl" }, page);
+        const { keys } = await verify();
+        const inFile = await verifyExport(file.text.trimEnd().split("\n"), { keys, witnesses: [] });
+        expect(inFile.finding).toMatchObject({ last: expect.any(Number) });
+        expect(inFile.finding?.first).toBeLessThanOrEqual(victim.first);
+      },
+    );
+  });
+
+  it("in the wrapped key of a person shows the person's entries as altered, and not as erased", async () => {
+    const doc = await scene.stage.store.read(scene.connectionId, "person", ids.person(scene.id(scene.people.chief)));
+    if (!doc?.key) throw new Error("nobody");
+    const { _etag, ...before } = doc;
+    await scene.put({ ...before, key: { ...doc.key, wrapped: flipped(doc.key.wrapped) } });
+    const filter = { person: scene.id(scene.people.chief) };
+    const { items } = await readAudit(needs())(auditor, scene.connectionId, filter, page);
+    expect(new Set(items.map(({ content }) => content))).toEqual(new Set(["unreadable"]));
+    await scene.put(before);
   });
 });
 

@@ -1,6 +1,8 @@
 /** A small tenant that was synchronised once, and every view on it; time and other people's commits are in the test's hands. */
 import { randomUUID } from "node:crypto";
 import { consumerStore } from "../../src/adapters/cosmos/consumer-store.ts";
+import { subscriptionLedger } from "../../src/adapters/cosmos/subscription-ledger.ts";
+import type { ReadNeeds } from "../../src/core/connections/read.ts";
 import type { Caller, ConnectionContext, Permission } from "../../src/core/context.ts";
 import { personId } from "../../src/core/crypto/key-ring.ts";
 import { isAppError } from "../../src/core/errors.ts";
@@ -52,7 +54,7 @@ export interface Scene {
   head(): Promise<Stored<Head>>;
   /** Writes documents past everything else, as a fault or an older version would have left them. */
   put(...docs: DirectoryDoc[]): Promise<void>;
-  needs: ChangesNeeds & ConsumerNeeds & { hints: Stage["needs"]["hints"] };
+  needs: ChangesNeeds & ConsumerNeeds & ReadNeeds & { hints: Stage["needs"]["hints"] };
   views: ReturnType<typeof viewsOf>;
 }
 
@@ -127,6 +129,7 @@ export const openScene = async (): Promise<Scene> => {
     keys: { ring: () => Promise.resolve(context.ring) },
     hints: stage.needs.hints,
     consumers: consumerStore(stage.handles.state),
+    ledger: subscriptionLedger(stage.handles.shared),
     wait: (milliseconds) => Promise.resolve(ambient.advance(milliseconds)),
   };
   const head: Scene["head"] = async () => {

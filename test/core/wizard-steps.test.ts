@@ -52,7 +52,7 @@ describe("the fields", () => {
     expect(paths.toSorted()).toEqual(leaves(defaultSettings).toSorted());
     const rebuilt = fields().reduce<unknown>(
       (settings, { path, value }) => withValue(settings as Settings, path, value),
-      { people: { kinds: {} }, groups: { kinds: {} }, leaving: {}, guard: {} },
+      { people: { kinds: {} }, groups: { kinds: {} }, leaving: {}, guard: {}, signIn: {} },
     );
     expect(rebuilt).toEqual(chosen);
   });

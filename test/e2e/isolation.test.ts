@@ -69,7 +69,7 @@ const table = Object.entries<Route>(routes).map(([name, route]) => ({ name: name
 const ofConnection = table.filter(({ route }) => route.path.includes("{connection}"));
 const ofObject = ofConnection.filter(({ route }) => /\{(person|group|run|consumer)\}/.test(route.path));
 const reading = table.filter(({ route }) => route.method === "GET");
-const paged = table.filter(({ route }) => route.paged);
+const paged = reading.filter(({ route }) => route.paged);
 
 const pathOf = ({ path }: Route, connection: string, { person, run, groups, consumer }: Holding): string =>
   path
@@ -96,6 +96,7 @@ const bodyOf = (
     "security.change": {
       grants: [{ subject: { kind: "person", id: "subject-of-beta" }, permissions: ["integration:secure"] }],
     },
+    "keys.rekey": { displayName },
     "settings.change": { ...everybody, automatic: false, intervalMinutes: 60, paused: true },
     "settings.impact": { ...everybody, automatic: false, intervalMinutes: 60 },
     "settings.blacklist-replace": { entries: [addresses[0]] },
@@ -114,6 +115,8 @@ const bodyOf = (
     "people.link": { productUserId: "somebody-else" },
     "product-users.link": { items: [{ person, productUserId: "somebody-else" }] },
     "product-users.match": { candidates: [{ productUserId: "somebody-else", mail: addresses[0] }] },
+    "audit.search": { actor: "subject-of-alpha" },
+    "access.search": { actor: "subject-of-alpha" },
     "changes.acknowledge": { consumer, sequence: 1 },
     "webhooks.replay": { after: 0 },
   };
@@ -135,6 +138,7 @@ const silent: RouteName[] = [
   "openapi.read",
   "events.read",
   "security.read",
+  "keys.read",
   "settings.read",
   "settings.steps",
   "settings.versions",
@@ -144,6 +148,7 @@ const silent: RouteName[] = [
   "connections.permissions",
   "webhooks.list",
   "audit.verify",
+  "privacy.record",
 ];
 
 const withoutCorrelation = ({ status, body }: Answer) => {

@@ -1,15 +1,28 @@
 /**
  * The shipped bundle in the function host, over real sockets: consent, full read, five rounds of random change and delta. Each
- * seed is a tenant and a workspace of its own; a few go on at the same time, as customers do.
+ * seed is a tenant and a workspace of its own; a few go on at the same time, as customers do. The database is in a bad mood all
+ * the while: short pages, throttling, requests that fail, and commits whose answer is lost.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type CosmosFaults, noFaults } from "../../src/local/cosmos/server.ts";
 import { readPicture } from "../../src/local/demo/picture.ts";
 import { faultInChain } from "../../src/local/demo/stored-chain.ts";
 import { connectTenant, nothing, startTestStack, type TestStack } from "../support/stack.ts";
 
+const badMood: CosmosFaults = {
+  ...noFaults(),
+  shortPages: 0.2,
+  rules: [
+    { answer: 429, retryAfterMs: 5, share: 0.02 },
+    { answer: 449, retryAfterMs: 5, on: ["write", "batch"], share: 0.02 },
+    { answer: 503, when: "before", on: ["read", "query"], share: 0.02 },
+    { answer: "reset", when: "after", on: ["batch"], container: "directory", share: 0.04 },
+  ],
+};
+
 let stack: TestStack;
 beforeAll(async () => {
-  stack = await startTestStack({ seed: 11 });
+  stack = await startTestStack({ seed: 11, cosmosFaults: badMood });
 });
 afterAll(() => stack.stop());
 

@@ -65,6 +65,9 @@ let left: Leftovers;
 let plantedDocuments: StoredDocument[] = [];
 let tid = "";
 let connectionId = "";
+/** Answers that somebody takes along, and what only the person was called who had been erased before. */
+const exported: string[] = [];
+let erasedWords: string[] = [];
 let call: Caller;
 
 beforeAll(async () => {
@@ -142,6 +145,30 @@ describe("a day", { timeout: 120_000 }, () => {
     // Otherwise the search for these would prove nothing.
     for (const known of [own.subject, own.callerIp, own.browserIp, own.displayName, own.productUser, administrator])
       expect(text).toContain(known);
+  });
+
+  it("has somebody in it who is given out and erased, and logs that are taken along", async () => {
+    const people = await expectStatus(200, call("GET", `${path()}/people`));
+    const [, person] = people.body.items as { id: string; attributes: Record<string, unknown> }[];
+    const given = await expectStatus(200, call("POST", `${path()}/people/${person?.id}/export`, { body: {} }));
+    const { mail, userPrincipalName } = person?.attributes ?? {};
+    erasedWords = [mail, userPrincipalName].filter((text) => typeof text === "string");
+    for (const word of erasedWords) expect(given.text).toContain(word);
+    expect(await runNow(call, connectionId, "dry-run")).toMatchObject({ outcome: "dry-run" });
+    await expectStatus(200, call("POST", `${path()}/people/${person?.id}/erase`, { body: { person: person?.id } }));
+    for (const address of [
+      `${path()}/audit?limit=200`,
+      `${path()}/audit/export?format=csv`,
+      `${path()}/audit/export?format=jsonl`,
+      `${path()}/audit/verify`,
+      `${path()}/changes?limit=200`,
+      `${path()}/snapshot?limit=200`,
+      `${path()}/privacy/record`,
+      "/audit/export?format=csv",
+      "/audit/export?format=jsonl",
+    ])
+      exported.push((await expectStatus(200, call("GET", address))).text);
+    exported.push((await expectStatus(200, call("POST", `${path()}/people/${person?.id}/export`, { body: {} }))).text);
   });
 
   it("has refused calls in it, which name people", async () => {
@@ -333,9 +360,22 @@ describe("what is left behind", () => {
     expect(traces.filter(({ text }) => telling(text))).toEqual([]);
   });
 
+  it("are exports without the person who was erased before, and without a secret", () => {
+    const traces = exported.map((text, index) => ({ where: `export ${index}`, text }));
+    expect(erasedWords.length).toBeGreaterThan(0);
+    expect(finderOf([...erasedWords, ...secrets()]).among(traces)).toEqual([]);
+    expect(traces.filter(({ text }) => links.test(text) || jwt.test(text))).toEqual([]);
+    // Of others they tell, so that the search could have found somebody.
+    expect(finderOf(personal).among(traces).length).toBeGreaterThan(10);
+  });
+
   it("is a vault that names nobody, whose values are nowhere else", () => {
     const { names, values, rest } = vaultIn(dataDir);
-    expect(names.every((name) => /^(platform-k\d|c-[0-9a-z]{26}-k\d)$/.test(name))).toBe(true);
+    expect(
+      names.every((name) =>
+        /^(platform-(k\d|names|generations)|c-[0-9a-z]{26}-k\d|erasures-[0-9a-z]{26}|anchor-k\d)$/.test(name),
+      ),
+    ).toBe(true);
     expect(values.length).toBeGreaterThan(2);
     expect(finderOf(wordsOfPeople()).wordsIn(rest)).toEqual([]);
   });

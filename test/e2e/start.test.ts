@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { tierPermissions } from "../../src/core/consent/permissions.ts";
@@ -132,6 +133,22 @@ describe("npm start", () => {
     expect(summaryIn(output)).toMatchObject({ ok: true, resumed: true, check: { equalsTenant: true } });
   });
 
+  it("ends with 1 when the store has lost somebody", async () => {
+    const options = ["--once", "--json", "--users", "40", "--groups", "5"];
+    expect((await start(options).ended).code).toBe(0);
+    const database = new DatabaseSync(join(data, "cosmos.sqlite"));
+    const lost = database.prepare(
+      `DELETE FROM "docs:directory" WHERE id = (SELECT id FROM "docs:directory" WHERE id LIKE 'u:%' LIMIT 1)`,
+    );
+    expect(lost.run().changes).toBe(1);
+    database.close();
+
+    const { code, output } = await start(options).ended;
+    expect(output).toContain("Comparing what the API shows");
+    expect(output).not.toContain('"ok":true');
+    expect(code).toBe(1);
+  });
+
   it("starts only the stack with --no-demo, ends it in good order, and lets a pasted request through", async () => {
     const stack = start(["--no-demo"]);
     await stack.says("Ctrl-C ends it.");
@@ -150,6 +167,20 @@ describe("npm start", () => {
     stack.child.kill("SIGINT");
     expect((await stack.ended).code).toBe(0);
     await expect(fetch(`http://localhost:${port}/health`)).rejects.toThrow("fetch failed");
+  });
+
+  it("names settings that no app would start with in one line", async () => {
+    const { code, output } = await start(["--no-demo"], { SMTP_URL: "nonsense", LEASE_SECONDS: "soon" }).ended;
+    expect(code).toBe(1);
+    expect(output).toMatch(/^The settings cannot be used: LEASE_SECONDS .*; SMTP_URL .*\n$/);
+  });
+
+  it("says in one line that its folder is a file", async () => {
+    const file = join(data, "a-file");
+    writeFileSync(file, "");
+    const { code, output } = await start(["--no-demo", "--data", file]).ended;
+    expect(code).toBe(1);
+    expect(output).toBe(`${file} cannot be a folder for data.\n`);
   });
 
   it("says in one line which port is taken", async () => {
@@ -188,8 +219,10 @@ describe("npm start", () => {
   });
 
   it("keeps the development token issuer away from a real database unless it is asked for", async () => {
-    const { code, output } = await start(["--no-demo"], { COSMOS_ENDPOINT: "https://account.documents.azure.com" })
-      .ended;
+    const { code, output } = await start(["--no-demo"], {
+      COSMOS_ENDPOINT: "https://account.documents.azure.com",
+      KEY_VAULT_URL: "https://vault.vault.azure.net",
+    }).ended;
     expect(code).toBe(1);
     expect(output).toContain("--dev-tokens");
     expect(output.trimEnd().split("\n")).toHaveLength(1);

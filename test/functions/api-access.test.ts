@@ -23,6 +23,7 @@ const bodies: Partial<Record<RouteName, object>> = {
   "consent.start": { tier: "read", returnUrl: "https://app.product.example/" },
   "consent.complete": { code: "c" },
   "security.change": { grants: [{ subject: { kind: "person", id: "ada" }, permissions: ["integration:secure"] }] },
+  "keys.rekey": { displayName: "Head office" },
   "settings.change": { ...defaultSettings, automatic: false, intervalMinutes: 60, paused: false },
   "settings.impact": { ...defaultSettings, intervalMinutes: 60 },
   "settings.blacklist-replace": { entries: ["somebody@contoso.example"] },
@@ -40,6 +41,8 @@ const bodies: Partial<Record<RouteName, object>> = {
   "product-users.link": { items: [{ person: "a".repeat(22), productUserId: "p-1" }] },
   "product-users.match": { candidates: [{ productUserId: "p-1", mail: "ada@contoso.example" }] },
   "groups.search": { text: "crew" },
+  "audit.search": { ip: "203.0.113.7" },
+  "access.search": { actor: "ada@contoso.example" },
   "changes.acknowledge": { consumer: "crm", sequence: 0 },
   "webhooks.replay": { after: 0 },
 };

@@ -106,6 +106,41 @@ describe("the audit trail", () => {
     expect([address.status, address.body.field]).toEqual([400, "actor"]);
   });
 
+  test("is searched for an address, or a name that no URL may hold, by a body; a cursor is good for the same search only", async () => {
+    const search = async (path: string, body: object, query: Record<string, string> = {}) =>
+      api.call("POST", path, { body, query });
+    const anna = await api.issuer.sign({
+      workspace: "acme",
+      subject: "anna@product.example",
+      permissions: ["integration:sync"],
+    });
+    const headers = { "client-ip": "198.51.100.44:1234" };
+    for (const productUserId of ["p-7", null])
+      await api.call("PUT", `${base}/people/${person}/product-user`, { body: { productUserId }, token: anna, headers });
+    const subjects = async (path: string, filter: object) => {
+      const { status, body } = await search(path, filter);
+      expect(status).toBe(200);
+      return (body.items as { actor: { subject: string } | null }[]).map(({ actor }) => actor?.subject);
+    };
+    expect(await subjects(`${base}/audit/search`, { ip: "198.51.100.44" })).toHaveLength(2);
+    expect(new Set(await subjects(`${base}/audit/search`, { actor: "anna@product.example" }))).toEqual(
+      new Set(["anna@product.example"]),
+    );
+    expect(await subjects(`${base}/audit/search`, { actor: "grace", ip: "198.51.100.44" })).toEqual([]);
+    expect(new Set(await subjects("/api/v1/audit/search", { ip: "198.51.100.44" }))).toEqual(
+      new Set(["anna@product.example"]),
+    );
+    const first = await search(`${base}/audit/search`, { ip: "198.51.100.44" }, { limit: "1" });
+    const cursor = String(first.body.next);
+    const next = await search(`${base}/audit/search`, { ip: "198.51.100.44" }, { limit: "1", cursor });
+    expect((next.body.items as unknown[]).length).toBe(1);
+    const other = await search(`${base}/audit/search`, { ip: "203.0.113.7" }, { limit: "1", cursor });
+    expect([other.status, other.body.code]).toEqual([400, "invalid-cursor"]);
+    expect((await search(`${base}/audit/search`, { ip: "somewhere" })).body.field).toBe("ip");
+    // Neither may stand in an address.
+    expect((await api.call("GET", `${base}/audit`, { query: { ip: "198.51.100.44" } })).status).toBe(400);
+  });
+
   test("is cut by time where it was recorded", async () => {
     const all = await everything({ limit: "200" });
     api.advance(60_000);

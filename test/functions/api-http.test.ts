@@ -112,7 +112,7 @@ describe("failures behind the API", () => {
 
   test("show as down, to anybody, without a word of why", async () => {
     api.advance(10_000);
-    expect((await api.call("GET", "/health", { token: null })).body).toEqual({ status: "up" });
+    expect((await api.call("GET", "/health", { token: null })).body).toEqual({ status: "up", notifications: "off" });
     api.cosmos.faults.rules.push({ on: ["read"], answer: 503, when: "before" });
     api.advance(10_000);
     const down = await api.call("GET", "/health", { token: null });
@@ -131,10 +131,10 @@ describe("failures behind the API", () => {
     api.simulator.commands["entra-switches"].run({ expiredSecrets: ["a development secret"] });
     const tested = await api.call("POST", `/api/v1/connections/${id}/test`);
     api.simulator.commands["entra-switches"].run({ expiredSecrets: [] });
-    expect(JSON.stringify(tested.body.findings)).toContain("credential-rejected");
+    expect(JSON.stringify(tested.body.findings)).toContain("credential-expired");
     expect(await health()).toEqual([503, { status: "down", code: "misconfigured" }]);
     api.advance(590_000);
-    expect(await health()).toEqual([200, { status: "up" }]);
+    expect(await health()).toEqual([200, { status: "up", notifications: "off" }]);
 
     api.simulator.commands["entra-switches"].run({ expiredSecrets: ["a development secret"] });
     await api.call("POST", `/api/v1/connections/${id}/test`);
@@ -142,7 +142,7 @@ describe("failures behind the API", () => {
     expect((await health())[0]).toBe(503);
     api.advance(60_000);
     await api.call("POST", `/api/v1/connections/${id}/test`);
-    expect(await health()).toEqual([200, { status: "up" }]);
+    expect(await health()).toEqual([200, { status: "up", notifications: "off" }]);
     expect(tid).toMatch(/^[0-9a-f-]{36}$/);
   });
 });

@@ -5,8 +5,9 @@ import { QueueClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openCosmos } from "../../src/adapters/cosmos/client.ts";
 import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
+import { handshakeStore } from "../../src/adapters/cosmos/handshake-store.ts";
 import { secretStore } from "../../src/adapters/key-vault/secret-store.ts";
-import { administratorPlace } from "../../src/core/consent/approve.ts";
+import { administratorPlace } from "../../src/core/consent/proof.ts";
 import { makeKeys } from "../../src/core/crypto/keys.ts";
 import { seal } from "../../src/core/crypto/seal.ts";
 import { syncQueue } from "../../src/core/jobs.ts";
@@ -44,7 +45,7 @@ const prove = async (id: string, tid: string): Promise<string> => {
   const store = directoryStore(handles.directory);
   const credential = new ManagedIdentityCredential({});
   const secrets = secretStore({ url: api.vault.url, credential, disableChallengeResourceVerification: true });
-  const ring = await makeKeys({ ambient, secrets, store }).ring(id);
+  const ring = await makeKeys({ ambient, secrets, store, handshakes: handshakeStore(handles.handshakes) }).ring(id);
   await handles.directory.items.create({
     id: "proof:read",
     kind: "proof",

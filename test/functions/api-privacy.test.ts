@@ -1,14 +1,12 @@
 /** Export, erasure and a database that is put back, through the API as composed from settings, with real keys in the vault. */
-import { ManagedIdentityCredential } from "@azure/identity";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CosmosHandles, openCosmos } from "../../src/adapters/cosmos/client.ts";
-import { directoryStore } from "../../src/adapters/cosmos/directory-store.ts";
-import { secretStore } from "../../src/adapters/key-vault/secret-store.ts";
-import { keyCacheMilliseconds, makeKeys } from "../../src/core/crypto/keys.ts";
+import { keyCacheMilliseconds } from "../../src/core/crypto/keys.ts";
 import { ErasureReceipt } from "../../src/core/privacy/erase-person.ts";
 import { PersonExport } from "../../src/core/privacy/export-person.ts";
 import { ledgerName } from "../../src/core/privacy/ledger.ts";
-import { makeAmbient } from "../support/sync-stage.ts";
+import { PrivacyRecord } from "../../src/core/privacy/record.ts";
+import { proveKeys, secretsOf } from "../support/proven-keys.ts";
 import { type ApiStage, startApi } from "./api-stage.ts";
 
 let api: ApiStage;
@@ -16,12 +14,7 @@ let handles: CosmosHandles;
 let id: string;
 let base: string;
 let people: string[];
-const secrets = () =>
-  secretStore({
-    url: api.vault.url,
-    credential: new ManagedIdentityCredential({}),
-    disableChallengeResourceVerification: true,
-  });
+const secrets = () => secretsOf(api.vault.url);
 
 beforeAll(async () => {
   api = await startApi();
@@ -29,12 +22,7 @@ beforeAll(async () => {
   ({ id } = await api.connect(30, 6));
   base = `/api/v1/connections/${id}`;
   // Consent has tests of its own: what it does to the keys is done here.
-  const store = directoryStore(handles.directory);
-  const ring = await store.read(id, "ring", "ring");
-  if (!ring) throw new Error("there is no ring");
-  const { _etag, ...doc } = ring;
-  const promoted = await makeKeys({ ambient: makeAmbient(), secrets: secrets(), store }).promote(doc);
-  await handles.directory.items.upsert(promoted);
+  await proveKeys(api.vault.url, handles, id);
   const { body } = await api.call("GET", `${base}/people`, { query: { limit: "10" } });
   people = (body.items as { id: string }[]).map((person) => person.id);
 });
@@ -107,5 +95,19 @@ describe("yesterday's copy of the database", () => {
       ({ type, object }) => type === "person.erased" && object === late,
     );
     expect(erased.map(({ cause }) => cause)).toEqual(["restore"]);
+  });
+});
+
+describe("the record of processing", () => {
+  test("is shown to whoever answers for privacy, in the form that is published", async () => {
+    const { status, body } = await api.call("GET", `${base}/privacy/record`, {
+      token: await api.tokenFor("acme", ["privacy:manage"]),
+    });
+    expect(status).toBe(200);
+    expect(PrivacyRecord.parse(body).items.length).toBeGreaterThan(15);
+    const refused = await api.call("GET", `${base}/privacy/record`, {
+      token: await api.tokenFor("acme", ["directory:read", "audit:read"]),
+    });
+    expect(refused.status).toBe(403);
   });
 });

@@ -131,6 +131,30 @@ describe("the list", () => {
     expect(await idsFor(await person("ada"))).toContain(hidden);
   });
 
+  test("hides what is about a connection from the access log of those who may not read its audit, and from its file", async () => {
+    const [hidden, open] = [await draft(), await draft()];
+    for (const id of [hidden, open]) await api.call("GET", `${list}/${id}/runs/${"0".repeat(26)}`);
+    await put(hidden, [
+      grant("person", "ada", "integration:secure", "audit:read"),
+      grant("person", "eve", "integration:read"),
+    ]);
+    const seenBy = async (name: string): Promise<unknown[]> => {
+      const token = await person(name);
+      const { body } = await api.call("GET", "/api/v1/audit", { token, query: { limit: "200" } });
+      const entries = body.items as { connection: string }[];
+      const file = (await api.call("GET", "/api/v1/audit/export", { token, query: { format: "jsonl" } })).text;
+      return [hidden, open].map((id) => [entries.some(({ connection }) => connection === id), file.includes(id)]);
+    };
+    expect(await seenBy("eve")).toEqual([
+      [false, false],
+      [true, true],
+    ]);
+    expect(await seenBy("ada")).toEqual([
+      [true, true],
+      [true, true],
+    ]);
+  });
+
   test("says of a program by its own kind what it may do, and lets none change it", async () => {
     const id = await draft();
     await put(id, [grant("person", "ada", ...permissions), grant("person", "crm", "integration:read")]);

@@ -9,7 +9,9 @@ import { permissions } from "../../src/core/context.ts";
 import { connectFunctions } from "../../src/functions/connect.http.ts";
 import { handlers } from "../../src/functions/handlers.ts";
 import { healthFunctions } from "../../src/functions/health.http.ts";
+import { publisherFunctions } from "../../src/functions/publisher.http.ts";
 import { apiFunctions, type HttpFunction } from "../../src/functions/register.ts";
+import { securityTxtFunctions } from "../../src/functions/security-txt.http.ts";
 import { setupFunctions } from "../../src/functions/setup.http.ts";
 import { unknownFunctions } from "../../src/functions/zz-unknown.http.ts";
 import { type CosmosServer, startCosmos } from "../../src/local/cosmos/server.ts";
@@ -88,12 +90,7 @@ export const startApi = async (settings: Settings | ((issuer: string) => Setting
     clientId,
     displayName: "Read",
     secrets: ["a development secret"],
-    certificates: [],
-    federatedCredentials: [],
-    redirectUris: [],
     applicationPermissions: readPermissions,
-    emitsDirectoryRoles: true,
-    optionalClaims: ["acct", "auth_time"],
   });
   const config = loadConfig({
     LOCAL_SERVICES: "allowed",
@@ -126,6 +123,8 @@ export const startApi = async (settings: Settings | ((issuer: string) => Setting
     ...connectFunctions(() => cases),
     ...setupFunctions(() => cases),
     ...healthFunctions(() => cases),
+    ...publisherFunctions(() => cases),
+    ...securityTxtFunctions(() => cases),
     ...unknownFunctions,
   ];
   const log: string[] = [];

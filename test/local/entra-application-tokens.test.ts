@@ -51,7 +51,7 @@ const refusedWith = async (asking: Promise<unknown>): Promise<unknown> => {
 const byCertificate = (certificate: string) =>
   new ClientCertificateCredential(tids.fabrikam, clientId, { certificate }, options()).getToken(graph);
 
-const selfSignedCertificate = async () => {
+const selfSignedCertificate = async (valid: { notBefore?: Date; notAfter?: Date } = {}) => {
   const algorithm = {
     name: "RSASSA-PKCS1-v1_5",
     hash: "SHA-256",
@@ -63,6 +63,7 @@ const selfSignedCertificate = async () => {
     name: "CN=sync",
     keys,
     signingAlgorithm: algorithm,
+    ...valid,
   });
   const privatePem = x509.PemConverter.encode(
     await webcrypto.subtle.exportKey("pkcs8", keys.privateKey),
@@ -158,6 +159,19 @@ describe("client authentication", () => {
     // The right thumbprint over another key's signature.
     stage.registration.certificates[0] = { ...registered, thumbprintSha256: other.thumbprintSha256 };
     expect(await refusedWith(byCertificate(other.pemWithKey))).toBe(700027);
+  });
+
+  test("takes no certificate outside its period of validity", async () => {
+    grant("User.Read.All");
+    const [hour, now] = [3_600_000, Date.now()];
+    for (const valid of [
+      { notBefore: new Date(now - 2 * hour), notAfter: new Date(now - hour) },
+      { notBefore: new Date(now + hour), notAfter: new Date(now + 2 * hour) },
+    ]) {
+      const certificate = await selfSignedCertificate(valid);
+      stage.registration.certificates.push(certificate);
+      expect(await refusedWith(byCertificate(certificate.pemWithKey))).toBe(700027);
+    }
   });
 
   test("takes the token of a managed identity as federated credential, end to end", async () => {
@@ -312,7 +326,7 @@ describe("refusals of the token endpoint", () => {
     expect(await refusedWith(credential.getToken(graph))).toBe(700016);
   });
 
-  test("can be scripted for one tenant and a number of requests, with a claims challenge or as a proxy's page", async () => {
+  test("can be scripted for one tenant, for a number of requests or until further notice, with a claims challenge or as a proxy's page", async () => {
     grant("User.Read.All");
     stage.contoso.grants.set(clientId, new Set());
     stage.entra.switches.tokenFaults.push(
@@ -331,6 +345,12 @@ describe("refusals of the token endpoint", () => {
       "7",
       "text/html",
     ]);
+    expect((await postToken(stage, tids.fabrikam, applicationForm)).status).toBe(200);
+
+    stage.entra.switches.tokenFaults.push({ tid: tids.fabrikam, aadsts: 500212 });
+    for (let time = 0; time < 3; time++)
+      expect((await postToken(stage, tids.fabrikam, applicationForm)).body.error_codes).toEqual([500212]);
+    stage.entra.switches.tokenFaults = [];
     expect((await postToken(stage, tids.fabrikam, applicationForm)).status).toBe(200);
   });
 });

@@ -70,6 +70,7 @@ const tenantWith = (tid: string, displayName: string, domain: string, people: So
     accounts: people.map(({ id, roles }) => ({ objectId: id, directoryRoles: roles ?? [] })),
     grants: new Map(),
     disabledApps: new Set(),
+    subscriptions: new Map(),
     gone: false,
   };
 };

@@ -132,7 +132,11 @@ export const runsOf = async (call: Caller, connectionId: string): Promise<Run[]>
 export const readRun = async (call: Caller, connectionId: string, runId: string): Promise<Run> =>
   RunView.parse((await expectStatus(200, call("GET", `/connections/${connectionId}/runs/${runId}`))).body);
 
-export const askForRun = async (call: Caller, connectionId: string, mode: "full" | "delta"): Promise<string> => {
+export const askForRun = async (
+  call: Caller,
+  connectionId: string,
+  mode: "full" | "delta" | "dry-run",
+): Promise<string> => {
   const asked = call("POST", `/connections/${connectionId}/runs`, { body: { mode } });
   return String((await expectStatus(202, asked)).body.id);
 };
@@ -145,7 +149,11 @@ export const settled = (call: Caller, connectionId: string): Promise<Run> =>
   });
 
 /** A run from asking for it to its end, however it ends. */
-export const runNow = async (call: Caller, connectionId: string, mode: "full" | "delta" = "delta"): Promise<Run> => {
+export const runNow = async (
+  call: Caller,
+  connectionId: string,
+  mode: "full" | "delta" | "dry-run" = "delta",
+): Promise<Run> => {
   const id = await askForRun(call, connectionId, mode);
   return until("the end of a run", async () => {
     const run = await readRun(call, connectionId, id);

@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { chainStart, logDocument, plainEntry } from "../../src/core/audit/change-log.ts";
 import { newHead } from "../../src/core/store/head.ts";
@@ -12,6 +13,15 @@ const second = logDocument(id, first, ambient.now(), [entry(), entry()]);
 const head = { ...newHead(id, "c"), sequence: second.sequence, chain: second.chain };
 const dump = (...documents: object[]): string =>
   documents.map((document) => JSON.stringify({ container: "directory", partitionKey: id, document })).join("\n");
+
+it("is followed after every end-to-end test: by the stack when it stops, or by the command line that was started", () => {
+  const files = globSync("test/e2e/*.test.ts");
+  const texts = files.map((file) => ({ file, text: readFileSync(file, "utf8") }));
+  const withDatabase = texts.filter(({ text }) => /local\/(stack|start|cosmos)|support\/stack|start\.ts/.test(text));
+  expect(withDatabase.length).toBeGreaterThan(8);
+  const without = withDatabase.filter(({ text }) => !/startTestStack\(|chainVerified: true/.test(text));
+  expect(without.map(({ file }) => file)).toEqual([]);
+});
 
 it("holds for what was recorded, in whatever order it is dumped", () => {
   expect(chainFaults(dump(second.doc, head, first.doc))).toEqual([]);

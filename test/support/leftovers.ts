@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { z } from "zod";
 import { openCosmos } from "../../src/adapters/cosmos/client.ts";
+import { plantedId } from "./record.ts";
 import type { TestStack } from "./stack.ts";
 import { documentsIn, type StoredDocument, type Trace } from "./traces.ts";
 
@@ -31,16 +32,22 @@ export const plantInDatabase = async ({ cosmos }: Pick<TestStack, "cosmos">, wor
   const encoded = Buffer.from(JSON.stringify({ word })).toString("base64url");
   const wide = Buffer.from(`..${word}`, "utf16le").toString("base64");
   try {
-    await handles.state.items.create({ id: "clear", key: "k", deep: [{ body: JSON.stringify({ word }) }] });
-    await handles.access.items.create({ id: "encoded", pk: "k", content: wide });
-    await handles.handshakes.items.create({ id: "not-sealed", content: `1.handshake-1.${encoded}` });
-    await handles.work.items.create({ id: "partition", runId: word });
+    await handles.state.items.create({
+      id: `${plantedId}-clear`,
+      key: "k",
+      deep: [{ body: JSON.stringify({ word }) }],
+    });
+    await handles.access.items.create({ id: `${plantedId}-encoded`, pk: "k", content: wide });
+    await handles.handshakes.items.create({ id: `${plantedId}-not-sealed`, content: `1.handshake-1.${encoded}` });
+    await handles.work.items.create({ id: `${plantedId}-partition`, runId: word });
   } finally {
     handles.dispose();
   }
 };
 
-export const plantedPlaces = ["state/clear", "access/encoded", "handshakes/not-sealed", "work/partition"];
+export const plantedPlaces = ["state/clear", "access/encoded", "handshakes/not-sealed", "work/partition"].map((place) =>
+  place.replace("/", `/${plantedId}-`),
+);
 
 export interface Leftovers {
   documents: StoredDocument[];

@@ -31,6 +31,7 @@ const clients = [
     redirectUris: [redirectUri, "https://portal.example/other"],
     postLogoutRedirectUris: ["https://portal.example/bye"],
     secretHash: [sha256("an older secret"), sha256(portalSecret)],
+    linksPeople: true,
   },
   {
     clientId: "stranger",
@@ -38,7 +39,12 @@ const clients = [
     secretHash: sha256("secret of the stranger"),
     workspaces: ["nobody"],
   },
-  { clientId: "rival", redirectUris: ["https://rival.example/cb"], secretHash: sha256("secret of the rival") },
+  {
+    clientId: "rival",
+    redirectUris: ["https://rival.example/cb"],
+    secretHash: sha256("secret of the rival"),
+    linksPeople: true,
+  },
   {
     clientId: "signer",
     redirectUris: [redirectUri],
@@ -57,6 +63,7 @@ export interface Connected {
 export interface Answer {
   status: number;
   headers: Headers;
+  /** Where the browser goes next by itself. */
   location: URL | null;
   cookies: Cookie[];
   text: string;
@@ -124,7 +131,7 @@ export const startSso = async (): Promise<SsoStage> => {
       });
       const answer = (await found.target.handler(request, context)) as HttpResponseInit;
       const given = new Headers(answer.headers);
-      const location = given.get("location");
+      const location = given.get("location") ?? /^0; url=(.*)$/.exec(given.get("refresh") ?? "")?.[1] ?? null;
       return {
         status: answer.status ?? 200,
         headers: given,

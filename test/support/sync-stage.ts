@@ -91,12 +91,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
     clientId,
     displayName: "Read",
     secrets: ["a development secret"],
-    certificates: [],
-    federatedCredentials: [],
-    redirectUris: [],
     applicationPermissions: readPermissions,
-    emitsDirectoryRoles: true,
-    optionalClaims: ["acct", "auth_time"],
   });
   const tokens = appTokens(
     { read: { clientId, credential: { kind: "secret", secret: "a development secret" } } },
@@ -135,6 +130,7 @@ export const startStage = async (options: { seed?: number } = {}): Promise<Stage
     contextFor: async (doc) => ({ ...(contexts.get(doc.connectionId) as ConnectionContext), settings: doc.settings }),
     finishClosing: async () => undefined,
     finishErasing: async () => undefined,
+    reviewTiers: async (head, doc) => ({ head, doc }),
   };
   const worker = (hint: Hint) => work(stage.needs)(hint);
 

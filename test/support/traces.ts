@@ -62,6 +62,10 @@ export interface StoredDocument {
   document: { id: string } & Record<string, unknown>;
 }
 
+/** All that a database server holds: one document a line. */
+export const dumpOf = async ({ endpoint, key }: { endpoint: string; key: string }): Promise<string> =>
+  (await fetch(`${endpoint}/_control/dump`, { headers: { "x-control-key": key } })).text();
+
 /** A dump of the database server: one document a line. */
 export const documentsIn = (dump: string): StoredDocument[] =>
   dump

@@ -1,6 +1,6 @@
 /** Who follows a connection's change feed: container `state`, one logical partition per connection. */
 import type { Container } from "@azure/cosmos";
-import { logTtlSeconds } from "../../core/audit/change-log.ts";
+import { usualLogSeconds } from "../../core/audit/retention.ts";
 import type { ConsumerRow, ConsumerStore } from "../../core/store/ports.ts";
 import { readDocument, repeating, rows, writing } from "./requests.ts";
 
@@ -22,7 +22,7 @@ export const consumerStore = (container: Container): ConsumerStore => ({
 
   put: (connectionId, { name, sequence, seenAt }, etag) =>
     repeating(async () => {
-      const doc = { id: idOf(name), key: keyOf(connectionId), name, sequence, seenAt, ttl: logTtlSeconds };
+      const doc = { id: idOf(name), key: keyOf(connectionId), name, sequence, seenAt, ttl: usualLogSeconds };
       const { statusCode } =
         etag === null
           ? await writing(() => container.items.create(doc), 409)

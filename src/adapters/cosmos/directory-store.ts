@@ -34,6 +34,7 @@ const idPrefix = {
   blacklist: "b",
   "product-groups": "pg",
   settings: "s",
+  operation: "o",
 } as const satisfies Record<ListedKind, string>;
 
 /** Each is a look-up in an index of its own: of the empty link, and of the link's own index. */
@@ -149,9 +150,9 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     return counts;
   },
 
-  leftBefore: async (connectionId, time, limit) => {
+  leftBefore: async (connectionId, time, limit, state = "deactivated") => {
     const query = `SELECT TOP ${count(limit)} * FROM c WHERE c.state = @state AND c.leftAt <= @time ORDER BY c.leftAt ASC`;
-    const docs = await rows<object>(container, connectionId, query, { state: "deactivated", time });
+    const docs = await rows<object>(container, connectionId, query, { state, time });
     return docs.map((resource) => stored<DocOf<"person">>(resource));
   },
 
@@ -192,6 +193,12 @@ export const directoryStore = (container: Container): DirectoryStore => ({
     return [...new Set(shards.map(({ groupId }) => groupId))];
   },
 
+  groupsAround: async (connectionId, groupId) => {
+    const query = "SELECT c.id FROM c WHERE c.shown = true AND ARRAY_CONTAINS(c.children, @group)";
+    const groups = await rows<{ id: string }>(container, connectionId, query, { group: groupId });
+    return groups.map(({ id }) => id.slice(2));
+  },
+
   heads: async () => {
     // No other document has a sequence.
     const query = "SELECT c.connectionId, c.sequence, c.chain FROM c WHERE c.sequence >= @first";
@@ -206,6 +213,25 @@ export const directoryStore = (container: Container): DirectoryStore => ({
   due: (now, limit) => pastDue(container, "wakeAt", now, limit),
 
   dueToRetire: (now, limit) => pastDue(container, "retireAt", now, limit),
+
+  dueToReview: (now, limit) => pastDue(container, "reviewAt", now, limit),
+
+  dueForKeyCare: async (now, wrappedBefore, limit) => {
+    const untouched = "SELECT c.connectionId, c.wrappedAt FROM c WHERE c.wrappedAt <= @before AND IS_NULL(c.careAt)";
+    const parameters = { before: wholeNumber(wrappedBefore) };
+    const [begun, old] = await Promise.all([
+      pastDue(container, "careAt", now, limit),
+      rowsOfAllPartitions<{ connectionId: string }>(container, untouched, parameters, count(limit)),
+    ]);
+    return [...new Set([...begun, ...old.map(({ connectionId }) => connectionId)])].slice(0, limit);
+  },
+
+  hasDraftWrappedBy: async (time) => {
+    const query = "SELECT c.connectionId FROM c WHERE c.wrappedAt <= @time AND IS_NULL(c.generation)";
+    return (await rowsOfAllPartitions<object>(container, query, { time: wholeNumber(time) }, 1)).length > 0;
+  },
+
+  dueToCheck: (now, limit) => pastDue(container, "checkAt", now, limit),
 
   dueToTell: (now, limit) => pastDue(container, "tellAt", now, limit),
 
@@ -226,10 +252,10 @@ export const directoryStore = (container: Container): DirectoryStore => ({
 /** More connections than one database is meant for. */
 const maxHeads = 1_000_000;
 
-/** Of the heads that have `field` in the past, the longest overdue first. */
+/** Of the documents that have `field` in the past, the longest overdue first. */
 const pastDue = async (
   container: Container,
-  field: "wakeAt" | "tellAt" | "retireAt",
+  field: "wakeAt" | "tellAt" | "retireAt" | "reviewAt" | "careAt" | "checkAt",
   now: number,
   limit: number,
 ): Promise<string[]> => {

@@ -1,6 +1,6 @@
 /** How far the vendor's endpoints are with a connection: container `state`, one logical partition per connection. */
 import type { Container } from "@azure/cosmos";
-import { logTtlSeconds } from "../../core/audit/change-log.ts";
+import { usualLogSeconds } from "../../core/audit/retention.ts";
 import type { Stored } from "../../core/store/documents.ts";
 import type { DeliveryRow, WebhookStore } from "../../core/webhooks/ports.ts";
 import { readDocument, repeating, rows, stored, toBody, writing } from "./requests.ts";
@@ -23,7 +23,7 @@ export const webhookStore = (container: Container): WebhookStore => ({
     repeating(async () => {
       const id = idOf(row.endpoint);
       const key = keyOf(connectionId);
-      const body = toBody({ ...row, id, key, ttl: logTtlSeconds });
+      const body = toBody({ ...row, id, key, ttl: usualLogSeconds });
       const { resource } =
         etag === null
           ? await writing(() => container.items.create<object>(body), 409)

@@ -12,7 +12,9 @@ export type SignInProblem = Extract<
   | "permission-revoked"
   | "tenant-gone"
   | "policy-blocked"
+  | "tenant-blocked"
   | "credential-rejected"
+  | "credential-expired"
   | "not-configured"
   | "sign-in-unavailable"
 >;
@@ -22,12 +24,16 @@ const numbers: readonly (readonly [SignInProblem, readonly number[]])[] = [
   ["application-disabled", [7000112]],
   ["permission-revoked", [65001]],
   ["tenant-gone", [90002]],
-  // Wrong or expired secret, bad certificate or assertion, no federated credential that matches: ours, for every tenant at once.
-  ["credential-rejected", [7000215, 7000222, 7000218, 50012, 700021, 700022, 700023, 700024, 700027, 700030, 700229]],
+  ["credential-expired", [7000222]],
+  // Wrong secret, bad certificate or assertion, no federated credential that matches: ours, for every tenant at once.
+  ["credential-rejected", [7000215, 7000218, 50012, 700021, 700022, 700023, 700024, 700027, 700030, 700229]],
   ["credential-rejected", [70021, 700210, 700211, 700212, 700213, 700214, 700215, 700216, 700217, 700218, 700219]],
   // The registration itself is set up wrongly: a resource it does not list, one tenant only, a redirect URI that is not its own.
   ["not-configured", [65005, 650056, 650057, 50194, 50011]],
-  ["policy-blocked", [53000, 53001, 53003, 530032, 53011, 50097, 50131, 50105, 500021, 500022, 500212, 500213]],
+  // Conditional Access, a required assignment.
+  ["policy-blocked", [53000, 53001, 53003, 530032, 53011, 50097, 50131, 50105]],
+  // Tenant restrictions and cross-tenant access settings.
+  ["tenant-blocked", [500021, 500022, 500212, 500213]],
   ["policy-blocked", [50072, 50074, 50076, 50078, 50079, 50158]],
   ["sign-in-unavailable", [90033, 90006, 90024, 50033, 90090, 50196]],
 ];
@@ -39,6 +45,10 @@ const byOAuthError: ReadonlyMap<string, SignInProblem> = new Map([
   ["temporarily_unavailable", "sign-in-unavailable"],
   ["server_error", "sign-in-unavailable"],
 ]);
+
+/** Ours and nobody else's: another credential of the same registration may still be accepted. */
+export const isOwnCredential = (code: ProblemCode): boolean =>
+  code === "credential-rejected" || code === "credential-expired";
 
 /** Null when neither is known. */
 export const meaning = (number: number | null, oauthError: string | null): SignInProblem | null =>

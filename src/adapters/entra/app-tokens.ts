@@ -5,7 +5,7 @@
  */
 import type { Tier } from "../../core/connections/tiers.ts";
 import { AppError } from "../../core/errors.ts";
-import { tokenFailure } from "./aadsts.ts";
+import { isOwnCredential, tokenFailure } from "./aadsts.ts";
 import { type Credential, type CredentialOptions, credentialsOf } from "./credentials.ts";
 import { isGuid, type Registration } from "./registration.ts";
 
@@ -44,7 +44,7 @@ const maxEntries = 1_000;
 
 export const appTokens = (registrations: Registrations, options: AppTokenOptions): AppTokens => {
   const { now, timeoutMs = 10_000 } = options;
-  const credentialOptions: CredentialOptions = { authority: options.authority, timeoutMs };
+  const credentialOptions: CredentialOptions = { authority: options.authority, timeoutMs, now };
   const scope = `${options.resource}/.default`;
   const entries = new Map<string, Entry>();
 
@@ -73,10 +73,10 @@ export const appTokens = (registrations: Registrations, options: AppTokenOptions
         return answer.token;
       } catch (error) {
         problem = tokenFailure(error);
-        if (problem.code !== "credential-rejected") break;
+        if (!isOwnCredential(problem.code)) break;
       }
     }
-    if (problem.code === "credential-rejected") entry.credentials = null;
+    if (isOwnCredential(problem.code)) entry.credentials = null;
     if (problem.code !== "sign-in-unavailable") entry.refusal = { until: now() + breakerMs, problem };
     throw problem;
   };

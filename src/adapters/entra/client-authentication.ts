@@ -5,14 +5,14 @@ import type { Registration } from "./registration.ts";
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/** Ways to prepare a proof, in the order in which they are to be tried. Throws `credential-rejected` when there is nothing to prove with. */
+/** Ways to prepare a proof, in the order in which they are to be tried. Throws a fault of our own credential when there is nothing to prove with. */
 export const clientAuthentications = (
   { clientId, credential }: Registration,
-  { authority, tokenEndpoint }: { authority: string; tokenEndpoint: string },
+  { authority, tokenEndpoint, now }: { authority: string; tokenEndpoint: string; now: () => number },
 ): (() => Promise<client.ClientAuth>)[] => {
   if (credential.kind === "secret") return [async () => client.ClientSecretPost(credential.secret)];
   if (credential.kind === "certificate")
-    return credential.paths.map((path) => () => byCertificate(path, tokenEndpoint));
+    return credential.paths.map((path) => () => byCertificate(path, tokenEndpoint, now()));
   return [
     async () => {
       const assertion = await managedIdentityAssertion(credential.managedIdentityClientId, authority)();
@@ -26,8 +26,8 @@ export const clientAuthentications = (
 };
 
 /** Entra ID finds the certificate by its thumbprint and wants the token endpoint as audience. */
-const byCertificate = async (path: string, tokenEndpoint: string): Promise<client.ClientAuth> => {
-  const { key, thumbprint } = await signingKey(path);
+const byCertificate = async (path: string, tokenEndpoint: string, now: number): Promise<client.ClientAuth> => {
+  const { key, thumbprint } = await signingKey(path, now);
   return client.PrivateKeyJwt(key, {
     [client.modifyAssertion]: (header, payload) => {
       header["x5t#S256"] = thumbprint;

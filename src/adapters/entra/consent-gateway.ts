@@ -3,6 +3,7 @@ import type { ConsentGateway } from "../../core/consent/ports.ts";
 import { AppError } from "../../core/errors.ts";
 import type { AppTokens, Registrations } from "./app-tokens.ts";
 import type { Registration } from "./registration.ts";
+import type { RoleCheck } from "./role-check.ts";
 import { adminConsentUrl, type EntraSignIn, entraSignIn } from "./sign-in.ts";
 
 export interface ConsentGatewayOptions {
@@ -16,10 +17,13 @@ export interface ConsentGatewayOptions {
   tokens: Pick<AppTokens, "roles">;
   organization: ConsentGateway["organization"];
   now: () => number;
+  /** Where ID tokens do not tell an administrator's roles. */
+  roleCheck?: RoleCheck;
 }
 
 export const consentGateway = (options: ConsentGatewayOptions): ConsentGateway => {
   const { registrations, authority, resource, redirectUris, now } = options;
+  const asking = options.roleCheck ? { roleCheck: options.roleCheck } : {};
   const signIns = new Map<Registration, EntraSignIn>();
 
   const registered = (tier: keyof Registrations): Registration => {
@@ -30,7 +34,7 @@ export const consentGateway = (options: ConsentGatewayOptions): ConsentGateway =
   const signInOf = (tier: keyof Registrations): EntraSignIn => {
     const registration = registered(tier);
     const known = signIns.get(registration);
-    const signIn = known ?? entraSignIn(registration, { authority, redirectUri: redirectUris.signIn, now });
+    const signIn = known ?? entraSignIn(registration, { authority, redirectUri: redirectUris.signIn, now, ...asking });
     signIns.set(registration, signIn);
     return signIn;
   };

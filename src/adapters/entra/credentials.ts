@@ -1,6 +1,5 @@
 /** The means by which a registration proves itself: key material read from disk, and the SDK's credentials made of it. */
-import { createPrivateKey, webcrypto, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { webcrypto } from "node:crypto";
 import {
   ClientAssertionCredential,
   ClientCertificateCredential,
@@ -9,6 +8,7 @@ import {
   type TokenCredentialOptions,
 } from "@azure/identity";
 import { AppError } from "../../core/errors.ts";
+import { readValidCertificate } from "./certificate.ts";
 import { exchangeAudience, isMicrosoftAuthority, type Registration } from "./registration.ts";
 
 /** The part of the SDK's credentials that is used. */
@@ -20,19 +20,8 @@ export interface CredentialOptions {
   /** `https://login.microsoftonline.com`, without a tenant. */
   authority: string;
   timeoutMs: number;
+  now: () => number;
 }
-
-/** Ours and nobody else's fault, so no connection is blamed for it. */
-const unusable = (what: string, cause: unknown): AppError =>
-  new AppError("credential-rejected", { detail: what, cause });
-
-const readCertificate = async (path: string): Promise<string> => {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw unusable("A certificate file cannot be read.", cause);
-  }
-};
 
 /** In the order in which they are to be tried. Files are read at the first use. */
 export const credentialsOf = (
@@ -54,22 +43,20 @@ export const credentialsOf = (
     const assertion = managedIdentityAssertion(credential.managedIdentityClientId, options.authority);
     return [new ClientAssertionCredential(tid, clientId, assertion, transport)];
   }
-  return credential.paths.map((path) => certificateCredential(path, tid, clientId, transport));
+  const certificateOf = async (path: string) => (await readValidCertificate(path, options.now())).pem;
+  return credential.paths.map((path) => certificateCredential(() => certificateOf(path), tid, clientId, transport));
 };
 
-/** A path that cannot be read counts as a rejected credential, so that the other one is tried. */
+/** One that cannot be read or has expired counts as a rejected credential, so that the other one is tried. */
 const certificateCredential = (
-  path: string,
+  certificateNow: () => Promise<string>,
   tid: string,
   clientId: string,
   transport: ConstructorParameters<typeof ClientCertificateCredential>[3],
 ): Credential => {
   let made: Promise<ClientCertificateCredential> | null = null;
-  const make = async () => {
-    const certificate = await readCertificate(path);
-    signingKeyOf(certificate);
-    return new ClientCertificateCredential(tid, clientId, { certificate }, transport);
-  };
+  const make = async () =>
+    new ClientCertificateCredential(tid, clientId, { certificate: await certificateNow() }, transport);
   return { getToken: async (scope) => (await (made ??= make())).getToken(scope) };
 };
 
@@ -115,7 +102,8 @@ export const managedIdentityAssertion =
     try {
       return (await identity.getToken(`${exchangeAudience(authority)}/.default`)).token;
     } catch (cause) {
-      throw unusable("The managed identity gave no token.", cause);
+      // Ours and nobody else's fault, so no connection is blamed for it.
+      throw new AppError("credential-rejected", { detail: "The managed identity gave no token.", cause });
     }
   };
 
@@ -125,20 +113,8 @@ export interface SigningKey {
   thumbprint: string;
 }
 
-export const signingKey = async (path: string): Promise<SigningKey> => {
-  const { thumbprint, pkcs8 } = signingKeyOf(await readCertificate(path));
+export const signingKey = async (path: string, now: number): Promise<SigningKey> => {
+  const { thumbprint, pkcs8 } = await readValidCertificate(path, now);
   const key = await webcrypto.subtle.importKey("pkcs8", pkcs8, { name: "RSA-PSS", hash: "SHA-256" }, false, ["sign"]);
   return { key, thumbprint };
-};
-
-const signingKeyOf = (pem: string): { thumbprint: string; pkcs8: Buffer } => {
-  try {
-    const key = createPrivateKey(pem);
-    const certificate = new X509Certificate(pem);
-    if (key.asymmetricKeyType !== "rsa" || !certificate.checkPrivateKey(key)) throw new Error("not an RSA pair");
-    const thumbprint = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex").toString("base64url");
-    return { thumbprint, pkcs8: key.export({ format: "der", type: "pkcs8" }) };
-  } catch (cause) {
-    throw unusable("A certificate file does not hold a certificate and its RSA key.", cause);
-  }
 };

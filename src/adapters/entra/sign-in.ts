@@ -6,10 +6,11 @@ import * as client from "openid-client";
 import { z } from "zod";
 import type { SignedIn } from "../../core/consent/ports.ts";
 import { AppError, isAppError } from "../../core/errors.ts";
-import { causes, meaning, name } from "./aadsts.ts";
+import { causes, isOwnCredential, meaning, name } from "./aadsts.ts";
 import { clientAuthentications } from "./client-authentication.ts";
 import { type IdTokenClaims, IdTokenRefused, idTokenVerifier } from "./id-token.ts";
 import { isGuid, type Registration } from "./registration.ts";
+import type { RoleCheck } from "./role-check.ts";
 
 export interface EntraSignIn {
   authorizationUrl(request: {
@@ -45,6 +46,13 @@ export interface EntraSignInOptions {
   redirectUri: string;
   now: () => number;
   timeoutMs?: number;
+  /** Where ID tokens do not tell roles. */
+  roleCheck?: RoleCheck;
+}
+
+interface Redeemed {
+  claims: IdTokenClaims;
+  accessToken: string;
 }
 
 interface Provider {
@@ -57,9 +65,10 @@ const metadataMs = 24 * 3600_000;
 const Discovered = z.object({ issuer: z.string() });
 
 export const entraSignIn = (registration: Registration, options: EntraSignInOptions): EntraSignIn => {
-  const { authority, redirectUri, now, timeoutMs = 10_000 } = options;
+  const { authority, redirectUri, now, timeoutMs = 10_000, roleCheck } = options;
   const { clientId } = registration;
   const base = authority.replace(/\/+$/, "");
+  const ownScope = ["openid", "profile", ...(roleCheck ? [roleCheck.scope] : [])].join(" ");
   let provider: Promise<Provider> | null = null;
 
   /** With `/.well-known/` in the address the library takes the template issuer as it is; we compare issuers ourselves. */
@@ -98,32 +107,32 @@ export const entraSignIn = (registration: Registration, options: EntraSignInOpti
     return configuration;
   };
 
-  const claims: EntraSignIn["claims"] = async ({ query, verifier, nonce, state, tid }) => {
+  const redeemed = async ({ query, verifier, nonce, state, tid }: Answer & { tid?: string }): Promise<Redeemed> => {
     const { metadata: shared, verify } = await currentProvider();
     const metadata = ofTenant(shared, tid);
     const returned = new URL(redirectUri);
     returned.search = query.toString();
     let problem = new AppError("credential-rejected", { detail: "No certificate is configured." });
     const tokenEndpoint = metadata.token_endpoint ?? "";
-    for (const authentication of clientAuthentications(registration, { authority, tokenEndpoint })) {
+    for (const authentication of clientAuthentications(registration, { authority, tokenEndpoint, now })) {
       try {
         const configuration = configured(metadata, await authentication());
         const idToken = withheldIdToken(configuration);
-        await client.authorizationCodeGrant(configuration, returned, {
+        const { access_token: accessToken } = await client.authorizationCodeGrant(configuration, returned, {
           pkceCodeVerifier: verifier,
           expectedState: state,
         });
-        return await verify(idToken(), nonce, tid);
+        return { claims: await verify(idToken(), nonce, tid), accessToken };
       } catch (error) {
         problem = redeemFailure(error);
-        if (problem.code !== "credential-rejected") break;
+        if (!isOwnCredential(problem.code)) break;
       }
     }
     throw problem;
   };
 
   return {
-    authorizationUrl: async ({ state, nonce, verifier, prompt, maxAge, loginHint, tid, scope = "openid profile" }) => {
+    authorizationUrl: async ({ state, nonce, verifier, prompt, maxAge, loginHint, tid, scope = ownScope }) => {
       const { metadata } = await currentProvider();
       return client.buildAuthorizationUrl(configured(ofTenant(metadata, tid), client.None()), {
         redirect_uri: redirectUri,
@@ -140,8 +149,12 @@ export const entraSignIn = (registration: Registration, options: EntraSignInOpti
       });
     },
 
-    redeem: async (answer) => signedIn(await claims(answer)),
-    claims,
+    redeem: async (answer) => {
+      const { claims, accessToken } = await redeemed(answer);
+      const person = signedIn(claims);
+      return person.wids === null && roleCheck ? { ...person, wids: await roleCheck.rolesOf(accessToken) } : person;
+    },
+    claims: async (answer) => (await redeemed(answer)).claims,
 
     tenantOf: async (domain) => {
       const address = `${base}/${encodeURIComponent(domain)}/v2.0/.well-known/openid-configuration`;
@@ -166,7 +179,7 @@ export const entraSignIn = (registration: Registration, options: EntraSignInOpti
       const { metadata } = await currentProvider();
       if (!metadata.end_session_endpoint) throw new AppError("sign-in-unavailable", { detail: "discovery" });
       const url = new URL(metadata.end_session_endpoint);
-      for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+      for (const [parameter, value] of Object.entries(parameters)) url.searchParams.set(parameter, value);
       return url;
     },
   };
@@ -228,7 +241,7 @@ const redeemFailure = (error: unknown): AppError => {
   if (error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError) {
     const number = error instanceof client.ResponseBodyError ? firstNumber(error.cause.error_codes) : null;
     const known = meaning(number, error.error);
-    const ours = known === "credential-rejected" || known === "not-configured" || known === "sign-in-unavailable";
+    const ours = known && (isOwnCredential(known) || known === "not-configured" || known === "sign-in-unavailable");
     return new AppError(ours ? known : "consent-sign-in-failed", { detail: name(number, error.error) });
   }
   for (const each of causes(error)) {

@@ -26,6 +26,8 @@ export interface GraphRequest {
   body?: object;
   /** Beside those of every request. They are no part of a link that Graph gives: each page needs them again. */
   headers?: Readonly<Record<string, string>>;
+  /** Statuses beyond these of `send` whose meaning here only the caller knows. */
+  judged?: readonly number[];
 }
 
 export interface GraphClient {
@@ -41,8 +43,10 @@ export interface GraphClient {
 export interface GraphClientOptions {
   /** `https://graph.microsoft.com/v1.0`. */
   baseUrl: string;
-  /** `read` refuses everything but reads. */
+  /** `read` refuses everything but reads, unless `assertAllowed` says otherwise. */
   tier: Tier;
+  /** Throws for what this client is not for. */
+  assertAllowed?: (request: { method: string; url: URL; body: unknown }) => void;
   /** Client id of the tier's registration: pauses hold for all who share it. */
   clientId: string;
   tokens: Pick<AppTokens, "token">;
@@ -70,6 +74,7 @@ const believedTokenMs = 5 * 60_000;
 
 export const graphClient = (options: GraphClientOptions): GraphClient => {
   const { tier, tokens, now, timeoutMs = 30_000, maxBytes = 25 * 1024 * 1024 } = options;
+  const assertAllowed = options.assertAllowed ?? (tier === "read" ? assertReadOnly : () => {});
   const address = graphAddress(options.baseUrl);
   const pause = pauses(options.shared, options.clientId, now);
   const sendOnce = transport({ timeoutMs, maxBytes });
@@ -85,7 +90,7 @@ export const graphClient = (options: GraphClientOptions): GraphClient => {
     context: Context,
   ): Promise<GraphAnswer> => {
     const url = address.own(request.url.href);
-    if (tier === "read") assertReadOnly({ ...request, body: request.body });
+    assertAllowed({ ...request, body: request.body });
     await pause.check(tid);
     const attempt = (token: string) => {
       sent.set(connectionId, (sent.get(connectionId) ?? 0) + 1);
@@ -108,7 +113,7 @@ export const graphClient = (options: GraphClientOptions): GraphClient => {
       refreshedAt.set(tid, now());
       answer = await attempt(await tokens.token(tier, tid, { fresh: true }));
     }
-    const problem = refusal(answer, now());
+    const problem = request.judged?.includes(answer.status) ? null : refusal(answer, now());
     if (!problem) return answer;
     await pause.begin(tid, problem);
     throw problem;

@@ -69,9 +69,38 @@ export const directorySource = (client: GraphClient): DirectorySource => {
     return found;
   };
 
+  const memberOf: DirectorySource["memberOf"] = async (connection, ids) => {
+    const paths = ids.map((id) => `/users/${encodeURIComponent(id)}/memberOf?$select=id&$top=${membersTop}`);
+    const answers = await client.readMany(connection, paths);
+    const found = new Map<string, ReadonlySet<string>>();
+    for (const [index, id] of ids.entries()) {
+      const { status, body } = answers[index] ?? { status: 0, body: null };
+      if (status === 404 && errorCodes(body)[0] === "request_resourcenotfound") found.set(id, new Set());
+      const groups = status === 200 && body ? await toTheEnd(connection, id, body) : null;
+      if (groups) found.set(id, groups);
+    }
+    return found;
+  };
+
+  /** Ids of all pages of a list that begins with this one; null when Graph refuses one of them. */
+  const toTheEnd = async (connection: Tenant, of: string, first: JsonObject): Promise<Set<string> | null> => {
+    const found = memberObjects(first);
+    for (let { next: link } = links(client, first); link !== null; ) {
+      const answer = await client.send(connection, { method: "GET", url: client.address.own(link) });
+      if (answer.status !== 200 || !answer.body) return null;
+      const objects = memberObjects(answer.body);
+      const { next } = links(client, answer.body);
+      guard.check(`${connection.connectionId} ${of}`, link, { objects, ends: next === null });
+      found.push(...objects);
+      link = next;
+    }
+    return new Set(found.map(({ id }) => id));
+  };
+
   return {
     page,
     members,
+    memberOf,
     selection: (settings) => ({ groups: selectOf("groups", settings), users: selectOf("users", settings) }),
     present: (connection, feed, ids) =>
       lookUp(connection, ids, { path: (id) => `/${feed}/${id}?$select=id`, there: () => true, absent: false }),

@@ -15,6 +15,8 @@ export const ClaimMap = z
   .strictObject({
     workspace: ClaimName,
     subject: ClaimName.default("sub"),
+    /** When the person signed in: seconds since 1970. */
+    signedInAt: ClaimName.default("auth_time"),
     /** List, or text separated by spaces, of our permissions; others in it are not ours and are passed over. */
     permissions: ClaimName.optional(),
     /** List, or text separated by spaces, of the product's roles. */
@@ -32,6 +34,8 @@ export interface Identity {
   permissions: ReadonlySet<Permission>;
   /** The product's, as the token names them. */
   roles: ReadonlySet<string>;
+  /** Milliseconds; absent: the token does not say. */
+  signedInAt?: number;
 }
 
 export type Claims = Readonly<Record<string, unknown>>;
@@ -46,7 +50,21 @@ export const identityOf = (claims: Claims, map: ClaimMap): Identity | null => {
   if (workspaceId === null) return null;
   if (typeof subject !== "string" || subject === "" || subject.length > maxSubjectLength) return null;
   const { granted, roles } = rightsOf(claims, map);
-  return { workspaceId, subject, permissions: new Set(permissions.filter((each) => granted.has(each))), roles };
+  const signedInAt = signInTimeOf(claims, map);
+  return {
+    workspaceId,
+    subject,
+    permissions: new Set(permissions.filter((each) => granted.has(each))),
+    roles,
+    ...(signedInAt === null ? {} : { signedInAt }),
+  };
+};
+
+/** What is there and no time counts as long ago. */
+const signInTimeOf = (claims: Claims, { signedInAt }: ClaimMap): number | null => {
+  const seconds = claimAt(claims, signedInAt);
+  if (seconds === undefined || seconds === null) return null;
+  return typeof seconds === "number" && Number.isFinite(seconds) ? seconds * 1000 : 0;
 };
 
 export const workspaceOf = (claims: Claims, { workspace }: ClaimMap): string | null => {

@@ -2,12 +2,14 @@
  * The access log: what people read or tried, per workspace and month. A request is answered only after its record is written.
  * Sealed under the platform key, because it outlives the connection it is about.
  */
+import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { type PlatformKeys, platformGeneration } from "../crypto/platform-key.ts";
 import { open, type Place, type Sealed, seal, sealedUnder } from "../crypto/seal.ts";
 import type { AccessStore } from "../store/ports.ts";
 import type { Actor } from "./entries.ts";
+import { logSecondsOf } from "./retention.ts";
 
 export interface AccessRecord extends Actor {
   what: "read" | "refused" | "sign-in" | "connection-created" | "connection-deleted" | "person-erased";
@@ -20,12 +22,22 @@ export interface AccessRecord extends Actor {
   objects?: string[];
   /** Problem code of a refusal. */
   refusal?: string;
-  /** Of an erasure: from when on the person is gone from where. */
-  receipt?: { live: string; caches: string; backups: string };
+  /** Of an erasure, or of a connection that was deleted: from when on what was destroyed is gone from where. */
+  receipt?: Receipt;
   correlationId: string;
 }
 
-export const accessTtlSeconds = 400 * 86_400;
+export const Receipt = z.strictObject({
+  /** Nothing that is served or stored opens any more. */
+  live: z.iso.datetime(),
+  /** No instance holds a key in memory any longer that it had loaded before. */
+  caches: z.iso.datetime(),
+  /** The last backup that holds it has expired, and what the vault keeps of a deleted key. */
+  backups: z.iso.datetime(),
+  /** Of a connection: how much there was. */
+  destroyed: z.strictObject({ people: z.int(), groups: z.int(), memberships: z.int(), logEntries: z.int() }).optional(),
+});
+export type Receipt = z.infer<typeof Receipt>;
 
 export interface AccessLog {
   record(workspaceId: string, record: AccessRecord): Promise<void>;
@@ -54,6 +66,13 @@ export interface FoundRecord {
   record: AccessRecord | null;
 }
 
+const place = (pk: string, id: string): Place => ({
+  container: "access",
+  partition: pk,
+  document: id,
+  fields: "record",
+});
+
 export const makeAccessLog = ({
   ambient,
   keys,
@@ -63,12 +82,6 @@ export const makeAccessLog = ({
   keys: Pick<Keys, "platform">;
   store: AccessStore;
 }): AccessLog & AccessTrail => {
-  const place = (pk: string, id: string): Place => ({
-    container: "access",
-    partition: pk,
-    document: id,
-    fields: "record",
-  });
   return {
     record: async (workspaceId, record) => {
       const at = iso(ambient.now());
@@ -76,7 +89,7 @@ export const makeAccessLog = ({
       const id = ambient.ulid();
       const platform = await keys.platform();
       const content = seal(ambient, platform.derive("access", platform.current), place(pk, id), record);
-      await store.append({ id, pk, at, ttl: accessTtlSeconds, content });
+      await store.append({ id, pk, at, ttl: logSecondsOf(ambient), content });
     },
     list: async (workspaceId, month, options) => {
       const pk = `${workspaceId}|${month}`;

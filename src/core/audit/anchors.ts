@@ -9,11 +9,11 @@ import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import type { DirectoryStore, SecretStore } from "../store/ports.ts";
 import { type AnchorKeys, loadAnchorKeys, type PublicKey, verifiedPayload } from "./anchor-keys.ts";
-import { logTtlSeconds } from "./change-log.ts";
+import { logDayLimits } from "./retention.ts";
 import type { ChainPlace } from "./walk.ts";
 
 export interface AnchorNeeds {
-  ambient: Pick<Ambient, "now" | "randomBytes">;
+  ambient: Pick<Ambient, "now" | "randomBytes" | "logDays">;
   secrets: SecretStore;
   store: Pick<DirectoryStore, "heads">;
 }
@@ -23,6 +23,8 @@ export interface Anchor extends ChainPlace {
   /** `2026-11-22`, UTC. */
   day: string;
   at: string;
+  /** What is recorded after this time is kept for so many days. */
+  logDays: number;
 }
 
 const Part = z.object({
@@ -32,14 +34,15 @@ const Part = z.object({
   parts: z.int(),
   /** Connection, sequence, chain as base64url; in the order of the connections. */
   heads: z.array(z.tuple([z.string(), z.int(), z.string()])),
+  logDays: z.int().default(logDayLimits.usual),
 });
 type Part = z.infer<typeof Part>;
 
 const partType = "m365-sync-anchor-part";
 const headsPerPart = 180;
 const dayMilliseconds = 86_400_000;
-/** As long as the log that they are for, and a month. */
-const keptDays = logTtlSeconds / 86_400 + 30;
+/** As long as any log that they are for, and a month: so nothing has to be done when the setting changes. */
+const keptDays = logDayLimits.most + 30;
 /** Days at the end of that time that are looked for, so that a day on which nothing ran leaves nothing behind. */
 const sweptDays = 7;
 
@@ -63,7 +66,14 @@ export const writeAnchor =
         sequence,
         Buffer.from(chain, "hex").toString("base64url"),
       ]);
-      const content: Part = { day, at: iso(now), part, parts, heads: rows };
+      const content: Part = {
+        day,
+        at: iso(now),
+        part,
+        parts,
+        heads: rows,
+        logDays: ambient.logDays ?? logDayLimits.usual,
+      };
       await secrets.set(nameOf(day, part), keys.sign(partType, content));
     }
     for (let back = 0; back < sweptDays; back++)
@@ -127,9 +137,9 @@ const anchorOn = async (
     const read = Part.safeParse(verifiedPayload(published, partType, jws));
     // Signed, and put under the name of another day or part.
     if (!read.success || read.data.day !== day || read.data.part !== part) return "broken";
-    const { at, parts, heads } = read.data;
+    const { at, parts, heads, logDays } = read.data;
     const row = heads.find(([id]) => id === connectionId);
-    if (row) return { day, at, sequence: row[1], chain: Buffer.from(row[2], "base64url").toString("hex") };
+    if (row) return { day, at, logDays, sequence: row[1], chain: Buffer.from(row[2], "base64url").toString("hex") };
     if (part === 0) high = parts - 1;
     const [first, last] = [heads[0]?.[0], heads.at(-1)?.[0]];
     if (first === undefined || last === undefined) return null;
@@ -160,8 +170,11 @@ export const Statement = z.object({
 });
 export type Statement = z.infer<typeof Statement>;
 
-export const statementOf = (keys: AnchorKeys, connection: string, { day, at, sequence, chain }: Anchor): string =>
-  keys.sign(statementType, { connection, day, at, sequence, chain } satisfies Statement);
+export const statementOf = (
+  keys: AnchorKeys,
+  connection: string,
+  { day, at, sequence, chain }: Omit<Anchor, "logDays">,
+): string => keys.sign(statementType, { connection, day, at, sequence, chain } satisfies Statement);
 
 /** Throws nothing: null for whatever no known key has signed. */
 export const readStatement = (published: readonly PublicKey[], jws: string): Statement | null => {

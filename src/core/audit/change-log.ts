@@ -10,9 +10,8 @@ import { type Ambient, iso } from "../ambient.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { type ContentKey, open, type Place, type Sealed, seal } from "../crypto/seal.ts";
 import { ids, type LogDoc } from "../store/documents.ts";
-import { type Actor, type EntryDraft, type FieldChange, subjectsOf } from "./entries.ts";
-
-export const logTtlSeconds = 400 * 86_400;
+import { type Actor, EntryDraft, type FieldChange, subjectsOf } from "./entries.ts";
+import { usualLogSeconds } from "./retention.ts";
 
 export const chainStart = (connectionId: string): string => createHash("sha256").update(connectionId).digest("hex");
 
@@ -29,6 +28,7 @@ export const logDocument = (
   at: { sequence: number; chain: string },
   time: number,
   entries: readonly EntryDraft[],
+  ttl: number = usualLogSeconds,
 ): { doc: LogDoc; sequence: number; chain: string } => {
   const first = at.sequence + 1;
   const last = at.sequence + entries.length;
@@ -44,13 +44,46 @@ export const logDocument = (
     at: iso(time),
     subjects: subjectsOf(entries),
     body,
-    ttl: logTtlSeconds,
+    ttl,
   };
   return { doc, sequence: last, chain: chainNext(at.chain, first, last, body) };
 };
 
-export const entriesOf = (doc: LogDoc): (EntryDraft & { sequence: number })[] =>
-  (JSON.parse(doc.body) as EntryDraft[]).map((entry, index) => ({ ...entry, sequence: doc.first + index }));
+/** More than one commit ever holds. */
+const maxEntries = 10_000;
+
+/**
+ * Also of a document that somebody has altered: what is no entry any more stands in its place as `entry.unreadable`, so that
+ * nobody is kept from what follows. Which document it is, verification says.
+ */
+export const entriesOf = (
+  doc: Pick<LogDoc, "id" | "at" | "first" | "last" | "body">,
+): (EntryDraft & { sequence: number })[] => {
+  const found = listIn(doc.body) ?? [];
+  const length = Math.min(Math.max(doc.last - doc.first + 1, 0), maxEntries);
+  return Array.from({ length }, (_, index) => ({
+    ...(EntryDraft.safeParse(found[index]).data ?? unreadable(`${doc.id}:${index}`, doc.at)),
+    sequence: doc.first + index,
+  }));
+};
+
+const unreadable = (id: string, at: string): EntryDraft => ({
+  id,
+  at,
+  kind: "entry",
+  op: "unreadable",
+  object: "",
+  cause: "",
+});
+
+const listIn = (body: string): unknown[] | null => {
+  try {
+    const list: unknown = JSON.parse(body);
+    return Array.isArray(list) ? list : null;
+  } catch {
+    return null;
+  }
+};
 
 export type ChainFault = { sequence: number; fault: "gap" | "prev" | "order" };
 
@@ -63,22 +96,12 @@ export const verifyChain = (
   for (const doc of docs) {
     if (doc.first !== sequence + 1) return { fault: { sequence: doc.first, fault: "gap" }, sequence, chain };
     if (doc.prev !== chain) return { fault: { sequence: doc.first, fault: "prev" }, sequence, chain };
-    if (doc.last - doc.first + 1 !== countOf(doc.body))
+    if (doc.last - doc.first + 1 !== (listIn(doc.body)?.length ?? -1))
       return { fault: { sequence: doc.first, fault: "order" }, sequence, chain };
     chain = chainNext(chain, doc.first, doc.last, doc.body);
     sequence = doc.last;
   }
   return { fault: null, sequence, chain };
-};
-
-/** Entries in a body; -1 when it is no list, which no numbers agree with. */
-const countOf = (body: string): number => {
-  try {
-    const entries: unknown = JSON.parse(body);
-    return Array.isArray(entries) ? entries.length : -1;
-  } catch {
-    return -1;
-  }
 };
 
 const entryPlace = (connectionId: string, entryId: string, fields: "changes" | "actor"): Place => ({

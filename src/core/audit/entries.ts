@@ -5,32 +5,46 @@
 import { z } from "zod";
 import type { Sealed } from "../crypto/seal.ts";
 
-export type EntryKind =
-  | "connection"
-  | "tier"
-  | "settings"
-  | "security"
-  | "run"
-  | "person"
-  | "group"
-  | "members"
-  | "product-user";
-export type Operation =
-  | "created"
-  | "updated"
-  | "deactivated"
-  | "kept"
-  | "enabled"
-  | "excluded"
-  | "revived"
-  | "removed"
-  | "erased"
-  | "changed"
-  | "requested"
-  | "stopped"
-  | "approved"
-  | "cancelled"
-  | "ended";
+export const entryKinds = [
+  "connection",
+  "tier",
+  "settings",
+  "security",
+  "run",
+  "person",
+  "group",
+  "members",
+  "product-user",
+  /** Something that is done in Microsoft 365. */
+  "operation",
+  /** Never written: stands for one that is no longer readable. */
+  "entry",
+] as const;
+export type EntryKind = (typeof entryKinds)[number];
+
+export const entryOperations = [
+  "created",
+  "updated",
+  "deactivated",
+  "kept",
+  "enabled",
+  "excluded",
+  "revived",
+  "removed",
+  "erased",
+  "changed",
+  "requested",
+  "stopped",
+  "approved",
+  "cancelled",
+  "ended",
+  "intended",
+  "done",
+  "refused",
+  "unknown",
+  "unreadable",
+] as const;
+export type Operation = (typeof entryOperations)[number];
 
 export interface FieldChange {
   field: string;
@@ -57,35 +71,50 @@ export const actorOf = ({ subject, ip, machine, asserted }: Actor): Actor => ({
   ...(asserted ? { asserted } : {}),
 });
 
-export interface EntryDraft {
-  id: string;
-  at: string;
-  kind: EntryKind;
-  op: Operation;
-  /** Person id, group object id, run id, tier, or `connection`. */
-  object: string;
-  /** What set it off: a run cause, or `api`. */
-  cause: string;
-  run?: string;
-  correlationId?: string;
-  /** Of a group: which one of the product it is. */
-  productGroup?: string;
-  /** Groups a person is in at the moment of becoming active. */
-  groups?: string[];
-  /** Of a group: person ids, and object ids of nested groups. */
-  added?: string[];
-  removed?: string[];
-  childrenAdded?: string[];
-  childrenRemoved?: string[];
-  /** Why this is known to be so: `tombstone`, `confirmed-absent`, `membership-ended`, ... */
-  evidence?: string;
-  changes?: Sealed<FieldChange[]>;
-  actor?: Sealed<Actor>;
-}
+const sealed = <T>() => z.custom<Sealed<T>>((value) => typeof value === "string");
+const Ids = z.array(z.string());
 
-/** Person ids an entry is about: indexed, so that everything about one person is found without a scan. */
+/** The parts of an entry that are stored and shown in clear. */
+export const clearParts = {
+  id: z.string(),
+  at: z.iso.datetime(),
+  kind: z.enum(entryKinds),
+  op: z.enum(entryOperations),
+  /** Person id, group object id, run id, tier, operation id, or `connection`. */
+  object: z.string(),
+  /** What set it off: a run cause, `api`, `sign-in` and the like. */
+  cause: z.string(),
+  run: z.string().exactOptional(),
+  correlationId: z.string().exactOptional(),
+  /** Of a group: which one of the product it is. */
+  productGroup: z.string().exactOptional(),
+  /** Groups a person is in at the moment of becoming active. */
+  groups: Ids.exactOptional(),
+  /** Of a group: person ids, and object ids of nested groups. */
+  added: Ids.exactOptional(),
+  removed: Ids.exactOptional(),
+  childrenAdded: Ids.exactOptional(),
+  childrenRemoved: Ids.exactOptional(),
+  /** Why this is known to be so: `tombstone`, `confirmed-absent`, `membership-ended`, ... */
+  evidence: z.string().exactOptional(),
+  /** Of an operation on Microsoft 365: its name, and the person or group that it is about. */
+  operation: z.string().exactOptional(),
+  person: z.string().exactOptional(),
+  group: z.string().exactOptional(),
+};
+
+export const EntryDraft = z.strictObject({
+  ...clearParts,
+  changes: sealed<FieldChange[]>().exactOptional(),
+  actor: sealed<Actor>().exactOptional(),
+});
+export type EntryDraft = z.infer<typeof EntryDraft>;
+
+/** The person an entry is about; null: about something else. */
+export const personIn = ({ kind, object, person }: Pick<EntryDraft, "kind" | "object" | "person">): string | null =>
+  kind === "person" || kind === "product-user" ? object : (person ?? null);
+
+/** Person ids the entries are about: indexed, so that everything about one person is found without a scan. */
 export const subjectsOf = (entries: readonly EntryDraft[]): string[] => [
-  ...new Set(
-    entries.flatMap((entry) => (entry.kind === "person" || entry.kind === "product-user" ? [entry.object] : [])),
-  ),
+  ...new Set(entries.flatMap((entry) => personIn(entry) ?? [])),
 ];

@@ -29,7 +29,10 @@ const rules: { [K in Kind]: Rule<K> } = {
   head: never,
   log: never,
   connection: (doc) => (doc.state === "closing" ? { kinds: ["connection"] } : "none"),
-  ring: none,
+  ring: (doc) => {
+    const isRotated = doc.rotation !== undefined && doc.rotation.to === doc.generation;
+    return isRotated || doc.rekey?.phase === "announced" ? { kinds: ["security"], object: "keys" } : "none";
+  },
   proof: by("tier"),
   security: by("security"),
   settings: by("settings"),
@@ -40,15 +43,17 @@ const rules: { [K in Kind]: Rule<K> } = {
   marker: (doc) => ({ kinds: ["person"], object: doc.id.slice(2) }),
   "product-user": (doc) => ({ kinds: ["product-user"], object: doc.personId }),
   group: (doc, op) => (op === "create" && doc.shown ? { kinds: ["group"], object: doc.id.slice(2) } : "none"),
+  operation: (doc, op) => (op === "create" ? { kinds: ["operation"], object: doc.id.slice(2) } : "none"),
   members: none,
   run: none,
 };
 
 /** What is deleted is known by its id. Groups and shards that only the sync needs come and go without a word. */
 const deletions: readonly [prefix: string, need: (id: string) => Need | "never"][] = [
-  ["u:", never],
+  ["u:", (id) => ({ kinds: ["person"], object: id.slice(2) })],
   ["p:", by("product-user", "person")],
   ["x:", (id) => ({ kinds: ["person"], object: id.slice(2) })],
+  ["o:", (id) => ({ kinds: ["operation"], object: id.slice(2) })],
   ["l:", never],
   ["s:", never],
   ["b:", never],
@@ -75,7 +80,7 @@ export const unrecorded = (writes: readonly (Write | Expiry)[], entries: readonl
 };
 
 const needOf = (write: Write | Expiry): Need | "none" | "never" => {
-  if (write.op === "expire") return "none";
+  if (write.op === "expire" || (write.op === "replace" && write.resealed)) return "none";
   if (write.op === "delete") return deletions.find(([prefix]) => write.id.startsWith(prefix))?.[1](write.id) ?? "none";
   return ruleOf(write.doc.kind)(write.doc, write.op);
 };

@@ -86,7 +86,9 @@ export const verifyExport = async (
       else if (shown[0]) finding = { fault: "missing", first: shown[0].sequence, last: shown[0].sequence };
       else if (line.record === "log") {
         finding = begun.walk.take(line);
-        if (!finding) shown = entriesIn(line);
+        const expected = finding ? [] : entriesIn(line);
+        if (expected) shown = expected;
+        else finding = { fault: "malformed", first: line.first, last: line.last };
       } else ended = line;
     }
     if (finding || ended) break;
@@ -124,14 +126,14 @@ interface Shown {
 
 const sealedParts = new Set(["changes", "actor"]);
 
-const entriesIn = ({ first, body }: Extract<Line, { record: "log" }>): Shown[] =>
-  z
-    .array(z.record(z.string(), z.unknown()))
-    .parse(JSON.parse(body))
-    .map((entry, index) => ({
-      sequence: first + index,
-      clear: Object.fromEntries(Object.entries(entry).filter(([name]) => !sealedParts.has(name))),
-    }));
+const Body = z.array(z.record(z.string(), z.unknown()));
+
+/** Null when the list holds what is no entry. */
+const entriesIn = ({ first, body }: Extract<Line, { record: "log" }>): Shown[] | null =>
+  Body.safeParse(JSON.parse(body)).data?.map((entry, index) => ({
+    sequence: first + index,
+    clear: Object.fromEntries(Object.entries(entry).filter(([name]) => !sealedParts.has(name))),
+  })) ?? null;
 
 const compared = (expected: Shown | undefined, line: Extract<Line, { record: "entry" }>): Finding | null => {
   const { sequence } = line;

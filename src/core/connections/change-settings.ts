@@ -4,15 +4,17 @@
  */
 import { responsibleOf } from "../access/asserted.ts";
 import { iso } from "../ambient.ts";
-import { logTtlSeconds } from "../audit/change-log.ts";
 import { actorOf, type FieldChange } from "../audit/entries.ts";
+import { logSecondsOf } from "../audit/retention.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { open, type Place, type Sealed, seal } from "../crypto/seal.ts";
+import { retirementAfter } from "../directory/retire.ts";
 import { isInTrouble } from "../directory/run/trouble.ts";
 import { nextDue, scheduleOf, wakeAfter } from "../directory/schedule.ts";
 import { AppError, isAppError } from "../errors.ts";
+import { wantsNotifications } from "../notifications/wanted.ts";
 import { type BlacklistVersion, type ConnectionDoc, type Head, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore, Expiry, HintQueue, Write } from "../store/ports.ts";
 import { blacklistDocs, listChanges, openEntries, partIds } from "./blacklist.ts";
@@ -101,7 +103,7 @@ export const applyChange =
         doc,
         writes: [
           { op: "create", doc: version },
-          ...(superseded ? [{ op: "expire" as const, id: superseded.id, ttlSeconds: logTtlSeconds }] : []),
+          ...(superseded ? [{ op: "expire" as const, id: superseded.id, ttlSeconds: logSecondsOf(ambient) }] : []),
           ...(listed?.writes ?? []),
         ],
         entries: [
@@ -115,6 +117,7 @@ export const applyChange =
         advance: (before) => ({
           ...before,
           epoch: before.epoch + 1,
+          ...retirementAfter(before, current.settings.leaving, settings.leaving, ambient.now()),
           ...(directoryTenant(current) === null
             ? {}
             : scheduleAfter(before, scheduleOf(current), scheduleOf(doc), ambient.now(), isInTrouble(current))),
@@ -122,7 +125,9 @@ export const applyChange =
       };
     });
     const { wakeAt } = changed.head;
-    if (wakeAt !== null && wakeAt <= ambient.now()) await hintNow(needs, connectionId);
+    // A worker's turn enlists it.
+    const begins = !wantsNotifications(opened) && wantsNotifications(changed.doc);
+    if (begins || (wakeAt !== null && wakeAt <= ambient.now())) await hintNow(needs, connectionId);
     return changed;
   };
 
@@ -148,16 +153,20 @@ export const scheduleAfter = (
 };
 
 /** The timer finds what is due also without a hint, so a queue that fails costs a minute and nothing else. */
-export const hintNow = async (
+export const hintIn = async (
   { ambient, hints }: Pick<SettingsNeeds, "ambient" | "hints">,
   connectionId: string,
+  delaySeconds: number,
 ): Promise<void> => {
   try {
-    await hints.send({ connectionId, receivedAt: ambient.now() });
+    await hints.send({ connectionId, receivedAt: ambient.now() }, delaySeconds);
   } catch (error) {
     if (!isAppError(error, "queue-unavailable")) throw error;
   }
 };
+
+export const hintNow = (needs: Pick<SettingsNeeds, "ambient" | "hints">, connectionId: string): Promise<void> =>
+  hintIn(needs, connectionId, 0);
 
 /** Of the settings and the blacklist together. */
 export const settingsEtag = ({ settingsVersion }: Pick<ConnectionDoc, "settingsVersion">): string =>
@@ -226,8 +235,10 @@ const newBlacklist = async (
   return {
     version,
     writes: [
-      ...blacklistDocs(needs.ambient, context, version.version, list).map((doc): Write => ({ op: "create", doc })),
-      ...partIds(current).map((id): Expiry => ({ op: "expire", id, ttlSeconds: logTtlSeconds })),
+      ...blacklistDocs(needs.ambient, context, version.version, list).map(
+        (part): Write => ({ op: "create", doc: part }),
+      ),
+      ...partIds(current).map((id): Expiry => ({ op: "expire", id, ttlSeconds: logSecondsOf(needs.ambient) })),
     ],
     changes: [{ field: "blacklist", before: current, after: version }, ...changes],
   };

@@ -7,6 +7,7 @@ import { draftEntry, type EntryInput } from "../audit/change-log.ts";
 import { type Actor, actorOf } from "../audit/entries.ts";
 import type { ConnectionContext } from "../context.ts";
 import { AppError } from "../errors.ts";
+import { wantsNotifications } from "../notifications/wanted.ts";
 import { commit } from "../store/commit.ts";
 import { type ConnectionDoc, type EntryDraft, type Head, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore, Expiry, Write } from "../store/ports.ts";
@@ -45,10 +46,11 @@ export const changeConnection =
       const head = await readHead(store, connectionId);
       if (!change) return { doc, head };
       const { _etag, ...planned } = { ...change.doc, _etag: doc._etag };
+      const { advance = (same: Head) => same } = change;
       const result = await commit({ ambient, store }, head, {
         writes: [{ op: "replace", doc: planned, etag: _etag }, ...(change.writes ?? [])],
         entries: change.entries,
-        ...(change.advance ? { advance: change.advance } : {}),
+        advance: (before) => lettingGo(planned, advance(before), ambient.now()),
       });
       const fresh = await store.read(connectionId, "connection", ids.connection);
       if (!fresh) throw new AppError("connection-not-found");
@@ -57,6 +59,10 @@ export const changeConnection =
     }
     throw new AppError("changed-meanwhile");
   };
+
+/** Who wants to hear of changes no longer gets a turn to say so. */
+const lettingGo = (doc: ConnectionDoc, head: Head, now: number): Head =>
+  head.enlisted?.length && !wantsNotifications(doc) ? { ...head, wakeAt: now } : head;
 
 export const readHead = async (store: Pick<DirectoryStore, "read">, connectionId: string): Promise<Stored<Head>> => {
   const head = await store.read(connectionId, "head", ids.head);

@@ -52,7 +52,7 @@ export const closeConnection =
           }),
         ],
         // A run that was asked for stays asked for: when the deletion is undone, it is done.
-        advance: (before) => ({ ...before, epoch: before.epoch + 1, dueAt, wakeAt: dueAt }),
+        advance: (before) => ({ ...before, epoch: before.epoch + 1, dueAt, wakeAt: dueAt, reviewAt: null }),
       };
     });
     await needs.access.record(caller.workspaceId, {
@@ -90,6 +90,7 @@ export const restoreConnection =
           ...before,
           epoch: before.epoch + 1,
           dueAt: resumes ? now : null,
+          reviewAt: tiers.some((tier) => isRedeemed(after.tiers[tier])) ? now : null,
           wakeAt: resumes || before.run || before.requested ? now : null,
         }),
       };

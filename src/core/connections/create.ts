@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import type { AccessLog } from "../audit/access-log.ts";
-import { chainStart, logDocument, logTtlSeconds } from "../audit/change-log.ts";
+import { chainStart, logDocument } from "../audit/change-log.ts";
 import { actorOf } from "../audit/entries.ts";
+import { logSecondsOf } from "../audit/retention.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { AppError, isAppError } from "../errors.ts";
@@ -88,7 +89,8 @@ export const createConnection =
       object: "connection",
       changes,
     });
-    const log = logDocument(connectionId, { sequence: 0, chain: chainStart(connectionId) }, ambient.now(), [entry]);
+    const beginning = { sequence: 0, chain: chainStart(connectionId) };
+    const log = logDocument(connectionId, beginning, ambient.now(), [entry], logSecondsOf(ambient));
     const settings = settingsDoc(ambient, ring, doc, {
       at: createdAt,
       by: actorOf(caller),
@@ -105,7 +107,7 @@ export const createConnection =
       ...newHead(connectionId, ambient.ulid()),
       sequence: log.sequence,
       chain: log.chain,
-      size: grown(emptySize, { writes: documents, logBytes: 0 }, ambient.now(), logTtlSeconds),
+      size: grown(emptySize, { writes: documents, logBytes: 0 }, ambient.now(), logSecondsOf(ambient)),
     };
     await writeOnce(store, head, documents);
     await access.record(caller.workspaceId, {
@@ -145,7 +147,7 @@ const reserve = async (
   name: string,
   createdAt: string,
 ): Promise<void> => {
-  const row = { id, workspaceId, nameIndex: nameIndex(await keys.platform(), workspaceId, name), createdAt };
+  const row = { id, workspaceId, nameIndex: nameIndex(await keys.nameKey(), workspaceId, name), createdAt };
   try {
     return await index.create(row);
   } catch (error) {

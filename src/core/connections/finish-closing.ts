@@ -3,9 +3,10 @@
  * is still there. Every step can be repeated, and head, which schedules the work, goes last.
  */
 import type { Ambient } from "../ambient.ts";
-import type { AccessLog } from "../audit/access-log.ts";
+import type { AccessLog, Receipt } from "../audit/access-log.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { AppError } from "../errors.ts";
+import { destructionDates } from "../privacy/receipt.ts";
 import { type Commit, commit, maxWritesPerCommit } from "../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Kind, type Stored } from "../store/documents.ts";
 import type { ConnectionIndex, ConsumerStore, DirectoryStore, ListedKind, Write } from "../store/ports.ts";
@@ -82,6 +83,7 @@ export const finishClosing =
       subject: "system",
       ip: "unknown",
       connectionId,
+      receipt: { ...destructionDates(ambient.now()), destroyed: destroyedOf(claimed) },
       correlationId: ambient.ulid(),
     });
     const last = await store.read(connectionId, "connection", ids.connection);
@@ -89,6 +91,13 @@ export const finishClosing =
       ? "closed"
       : "lost-turn";
   };
+
+const destroyedOf = ({ counters, sequence }: Head): NonNullable<Receipt["destroyed"]> => ({
+  people: counters.people,
+  groups: counters.groups,
+  memberships: counters.memberships,
+  logEntries: sequence,
+});
 
 const emptied = ({ erasing: _erasing, ...before }: Head): Head => ({
   ...before,
@@ -135,12 +144,13 @@ const remainingOf = (
     group: listed("group"),
     run: listed("run"),
     marker: listed("marker"),
+    operation: listed("operation"),
     settings: listed("settings"),
     // One may be as large as a document can be, and reading is all that costs.
     blacklist: listed("blacklist", 10),
     "product-groups": listed("product-groups", 10),
     log: () => store.log(connectionId, 0, maxWritesPerCommit),
-    proof: () => loaded("proof", tiers.map(ids.proof)),
+    proof: () => loaded("proof", [...tiers.map(ids.proof), ...tiers.map(ids.unconfirmedProof)]),
     // The last one: while anything is left to be asked for, it says who may.
     security: () => loaded("security", [ids.security]),
   };

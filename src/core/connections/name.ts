@@ -1,9 +1,8 @@
 /** The name of a connection: typed by an administrator, so it is sealed; unique in its workspace by a keyed hash. */
-import { createHmac } from "node:crypto";
+import { createHmac, type KeyObject } from "node:crypto";
 import { z } from "zod";
 import type { Ambient } from "../ambient.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
-import type { PlatformKeys } from "../crypto/platform-key.ts";
 import { open, type Place, type Sealed, seal } from "../crypto/seal.ts";
 import { type ConnectionDoc, ids } from "../store/documents.ts";
 
@@ -41,15 +40,10 @@ export const sealName = (ambient: Ambient, ring: KeyRing, connectionId: string, 
 export const openName = (ring: KeyRing, doc: Pick<ConnectionDoc, "connectionId" | "displayName">): string =>
   open(ring.sealing, namePlace(doc.connectionId), doc.displayName);
 
-/**
- * What the index compares: equal for names that differ only in case, width, spacing or what cannot be seen. It names the generation of the platform
- * key, because the hashes of two generations cannot be compared; a rotation writes the index again.
- */
-export const nameIndex = (platform: PlatformKeys, workspaceId: string, name: string): string => {
-  const generation = platform.current;
+/** What the index compares: equal for names that differ only in case, width, spacing or what cannot be seen. `key` is never replaced. */
+export const nameIndex = (key: KeyObject, workspaceId: string, name: string): string => {
   const canonical = name.normalize("NFKC").replace(unseen, "").toLowerCase().replace(/\s+/gu, " ").trim();
-  const hash = createHmac("sha256", platform.derive("draft", generation).key)
+  return createHmac("sha256", key)
     .update(JSON.stringify(["connection name", workspaceId, canonical]))
     .digest("base64url");
-  return `${generation}-${hash}`;
 };

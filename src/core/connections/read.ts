@@ -2,6 +2,8 @@
 import type { Caller } from "../context.ts";
 import { isAppError } from "../errors.ts";
 import { countDead, type WatchNeeds } from "../feed/consumers.ts";
+import type { Ledger } from "../notifications/ports.ts";
+import { type SubscriptionView, viewSubscriptions } from "../notifications/view.ts";
 import { ids } from "../store/documents.ts";
 import type { ConnectionIndex, ConnectionRow, DirectoryStore, Page } from "../store/ports.ts";
 import { readHead } from "./change.ts";
@@ -10,12 +12,15 @@ import { callerOn } from "./security.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
 
 export interface ReadNeeds extends OpenNeeds, WatchNeeds {
+  ledger: Pick<Ledger, "read">;
   store: Pick<DirectoryStore, "read" | "loggedAt">;
 }
 
 export interface ConnectionDetails extends ConnectionView {
   /** Consumers of the change feed that have stopped to acknowledge, while changes wait for them. */
   deadConsumers: number;
+  /** What tells of changes at once; none: the connection is looked at by schedule, or by hand. */
+  subscriptions: SubscriptionView[];
 }
 
 export const readConnection =
@@ -23,7 +28,11 @@ export const readConnection =
   async (caller: Caller, connectionId: string): Promise<ConnectionDetails> => {
     const { doc, context } = await openConnection(needs)(caller.workspaceId, connectionId);
     const head = await readHead(needs.store, connectionId);
-    return { ...connectionView(doc, head, context.ring), deadConsumers: await countDead(needs, head) };
+    const [deadConsumers, subscriptions] = await Promise.all([
+      countDead(needs, head),
+      viewSubscriptions(needs.ledger, head),
+    ]);
+    return { ...connectionView(doc, head, context.ring), deadConsumers, subscriptions };
   };
 
 /** In the order they were made. `next` is the id to continue after. */

@@ -86,6 +86,15 @@ export const LeavingSettings = z.strictObject({
   afterDays: z.int().min(1).max(3650),
 });
 
+export const SignInSettings = z.strictObject({
+  /** Somebody whom these settings admit and who is not synchronised yet is added when signing in, and need not wait for the next sync. */
+  createPeople: z.boolean(),
+});
+export type SignInSettings = z.infer<typeof SignInSettings>;
+
+/** Settings that are older than this choice do not have it. */
+export const createsPeople = ({ signIn }: { signIn?: SignInSettings }): boolean => signIn?.createPeople === true;
+
 export const Settings = z
   .strictObject({
     /** Whether the schedule starts runs. Manual runs work either way; pausing stops everything. */
@@ -97,6 +106,7 @@ export const Settings = z
     attributes: AttributeSettings,
     leaving: LeavingSettings,
     guard: GuardSettings,
+    signIn: SignInSettings.default({ createPeople: false }),
   })
   .refine(({ people }) => people.from === "everybody" || people.groups.length > 0, {
     path: ["people", "groups"],
@@ -132,4 +142,5 @@ export const defaultSettings: Settings = {
   attributes: defaultAttributes,
   leaving: { rule: "deactivate", afterDays: 30 },
   guard: { share: 20, floor: 10, offUntil: null, secondPerson: false },
+  signIn: { createPeople: false },
 };

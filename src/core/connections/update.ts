@@ -4,8 +4,9 @@
  */
 import { z } from "zod";
 import type { EntryDraft, FieldChange } from "../audit/entries.ts";
-import { covers } from "../consent/permissions.ts";
+import { missingHere } from "../consent/permissions.ts";
 import type { ConsentGateway } from "../consent/ports.ts";
+import { reviewed } from "../consent/review.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
 import { AppError } from "../errors.ts";
@@ -15,7 +16,7 @@ import { type ChangeNeeds, changeConnection, entryOf, requireMatch, requireOpen 
 import { requireOffered } from "./create.ts";
 import { DisplayName, nameIndex, openName, sealName } from "./name.ts";
 import { openConnection, tenantInUse } from "./open.ts";
-import { type Tier, type TierRecord, tiers } from "./tiers.ts";
+import { isRedeemed, switchedOff, type Tier, type TierRecord, tiers, working } from "./tiers.ts";
 import { type ConnectionView, connectionView } from "./views.ts";
 
 export const UpdateConnection = z.strictObject({
@@ -67,7 +68,7 @@ export const updateConnection =
     const oldName = openName(context.ring, opened);
     const newName = input.displayName ?? oldName;
     const rename = async (name: string): Promise<void> =>
-      index.rename(caller.workspaceId, connectionId, nameIndex(await keys.platform(), caller.workspaceId, name));
+      index.rename(caller.workspaceId, connectionId, nameIndex(await keys.nameKey(), caller.workspaceId, name));
     if (newName !== oldName) await rename(newName);
 
     try {
@@ -90,11 +91,15 @@ export const updateConnection =
         }
         const switched = Object.fromEntries(switches.map(({ tier, record }) => [tier, record]));
         const stops = switches.some(({ record }) => !record.wanted);
+        const revived = switches.filter(({ record }) => isRedeemed(record));
         return {
           doc: { ...current, displayName, tiers: { ...current.tiers, ...switched } },
           writes: switches.flatMap(({ write }) => write ?? []),
           entries,
-          advance: (before) => (stops ? { ...before, epoch: before.epoch + 1 } : before),
+          advance: (before) => {
+            const moved = stops ? { ...before, epoch: before.epoch + 1 } : before;
+            return revived.reduce((at, { tier }) => ({ ...at, ...reviewed(at, tier, ambient.now()) }), moved);
+          },
         };
       });
       return { ...connectionView(doc, head, context.ring), notices };
@@ -122,27 +127,27 @@ const switchTiers = async (
     const before = current.tiers[tier];
     const wanted = access[tier] ?? before.wanted;
     if (wanted === before.wanted) continue;
-    const proof = await needs.store.read(current.connectionId, "proof", ids.proof(tier));
+    const [proof, unconfirmed] = await Promise.all([
+      needs.store.read(current.connectionId, "proof", ids.proof(tier)),
+      needs.store.read(current.connectionId, "proof", ids.unconfirmedProof(tier)),
+    ]);
     const record = wanted ? await switchedOn(needs, current, tier, proof) : switchedOff;
     const changes = [
       { field: "wanted", before: before.wanted, after: wanted },
       { field: "state", before: before.state, after: record.state },
     ];
-    // An approval that nobody redeemed must not come to life when the tier is switched on again.
-    const unredeemed = !wanted && before.state === "consent-needed" ? proof : null;
     switches.push({
       tier,
       record,
       changes,
       ...(record.state === "consent-needed" ? { notice: { tier, code: "consent-needed", text: consentNeeded } } : {}),
       ...(record.state === "off" && proof ? { notice: { tier, code: "grant-remains", text: grantRemains } } : {}),
-      ...(unredeemed ? { write: { op: "delete", id: unredeemed.id, etag: unredeemed._etag } } : {}),
+      // An approval that nobody has confirmed must not come to life when the tier is switched on again.
+      ...(unconfirmed ? { write: { op: "delete", id: unconfirmed.id, etag: unconfirmed._etag } } : {}),
     });
   }
   return switches;
 };
-
-const switchedOff: TierRecord = { wanted: false, state: "off", missing: [] };
 
 const switchedOn = async (
   { gateway }: UpdateNeeds,
@@ -152,13 +157,13 @@ const switchedOn = async (
 ): Promise<TierRecord> => {
   const tid = tenantInUse(doc);
   const approvedHere = proof !== null && tid !== null && proof.tid === tid && proof.clientId === gateway.clientId(tier);
-  const active = approvedHere && (await granted(gateway, tier, tid));
-  return { wanted: true, state: active ? "active" : "consent-needed", missing: [] };
+  const usable = approvedHere && (await isUsable(gateway, proof, tid));
+  return usable ? working : { wanted: true, state: "consent-needed", missing: [] };
 };
 
-const granted = async (gateway: UpdateNeeds["gateway"], tier: Tier, tid: string): Promise<boolean> => {
+const isUsable = async (gateway: UpdateNeeds["gateway"], proof: ProofDoc, tid: string): Promise<boolean> => {
   try {
-    return covers(await gateway.roles(tier, tid), tier);
+    return missingHere(proof.tier, proof, await gateway.roles(proof.tier, tid)).length === 0;
   } catch (error) {
     if (error instanceof AppError && error.kind === "not-consented") return false;
     throw error;

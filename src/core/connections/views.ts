@@ -1,16 +1,21 @@
 /** What the API shows of a connection. */
 import { iso } from "../ambient.ts";
-import { logTtlSeconds } from "../audit/change-log.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
+import { type ArrivalCause, percentile } from "../directory/lateness.ts";
 import { isInTrouble } from "../directory/run/trouble.ts";
 import { type ProblemCode, problems } from "../errors.ts";
 import type { ConnectionDoc, ConnectionState, Head, RunCause, RunOutcome, Stored } from "../store/documents.ts";
-import { partitionBytes, partitionLimits } from "../store/size.ts";
+import { partitionLimits } from "../store/size.ts";
 import { isFinished } from "../wizard/steps.ts";
 import { openName } from "./name.ts";
 import { tenantInUse } from "./open.ts";
 import type { Settings } from "./settings.ts";
 import type { Tier, TierRecord } from "./tiers.ts";
+
+export interface TierView extends Omit<TierRecord, "trouble"> {
+  /** Why it is degraded or revoked, and what to do. */
+  trouble?: { code: string; advice: string | null; since: string };
+}
 
 export interface ConnectionView {
   id: string;
@@ -22,11 +27,13 @@ export interface ConnectionView {
   quarantine: { code: string; advice: string | null; since: string; failures: number } | null;
   /** Entra tenant id; null until the approval was redeemed by this workspace. */
   tid: string | null;
-  access: Record<Tier, TierRecord>;
+  access: Record<Tier, TierView>;
   settings: Settings;
   counts: { people: number; groups: number; memberships: number };
   lastRound: { startedAt: string; endedAt: string; cause: RunCause; outcome: RunOutcome; graphRequests: number } | null;
-  /** When the schedule, or a retry, starts the next run; null while the connection needs attention or is in quarantine. */
+  /** How changes arrive, and how late: see `src/core/directory/lateness.ts`. */
+  arrivals: Record<ArrivalCause, { rounds: number; p50Seconds: number | null; p95Seconds: number | null }>;
+  /** When the schedule, a notification or a retry, starts the next run; null while the connection needs attention or is in quarantine. */
   nextSyncAt: string | null;
   /** When such a connection is tried out again, and taken up again if that passes. */
   nextTestAt: string | null;
@@ -53,7 +60,13 @@ export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: Key
     attention: doc.attention && { ...doc.attention, advice: adviceOf(doc.attention.code) },
     quarantine: doc.quarantine && { ...doc.quarantine, advice: adviceOf(doc.quarantine.code) },
     tid,
-    access: doc.tiers,
+    access: {
+      read: tierView(doc.tiers.read),
+      write: tierView(doc.tiers.write),
+      licences: tierView(doc.tiers.licences),
+      signIn: tierView(doc.tiers.signIn),
+      calendar: tierView(doc.tiers.calendar),
+    },
     settings: doc.settings,
     counts: head.counters,
     lastRound: head.lastRound && {
@@ -63,6 +76,7 @@ export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: Key
       outcome: head.lastRound.outcome,
       graphRequests: head.lastRound.requests,
     },
+    arrivals: arrivalsView(head),
     nextSyncAt: inTrouble ? null : dueAt,
     nextTestAt: inTrouble ? dueAt : null,
     approval: approvalOf(head),
@@ -74,13 +88,24 @@ export const connectionView = (doc: Stored<ConnectionDoc>, head: Head, ring: Key
   };
 };
 
+export const tierView = ({ trouble, ...record }: TierRecord): TierView =>
+  trouble ? { ...record, trouble: { ...trouble, advice: adviceOf(trouble.code) } } : record;
+
 const approvalOf = ({ run }: Head): ConnectionView["approval"] => {
   if (!run?.stopped || run.stopped.approved || run.planHash === null) return null;
   return { run: run.id, planHash: run.planHash, waitsUntil: iso(run.stopped.expiresAt) };
 };
 
+const arrivalsView = ({ arrivals = {} }: Head): ConnectionView["arrivals"] => {
+  const of = (cause: ArrivalCause) => {
+    const { rounds = 0, seconds = [] } = arrivals[cause] ?? {};
+    return { rounds, p50Seconds: percentile(seconds, 0.5), p95Seconds: percentile(seconds, 0.95) };
+  };
+  return { notification: of("notification"), schedule: of("schedule"), manual: of("manual") };
+};
+
 const sizeView = ({ size }: Head): ConnectionView["size"] => {
-  const bytes = partitionBytes(size, size.at, logTtlSeconds);
+  const bytes = size.documents + size.log;
   const { warnAt, stopAt } = partitionLimits;
   return { bytes, state: bytes > stopAt ? "full" : bytes > warnAt ? "near-limit" : "ok" };
 };

@@ -6,26 +6,16 @@
 import { type Ambient, iso } from "../ambient.ts";
 import { type ChangeNeeds, changeConnection, entryOf } from "../connections/change.ts";
 import { openConnection, tenantInUse } from "../connections/open.ts";
-import { isRedeemed } from "../connections/tiers.ts";
 import type { ConnectionContext } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
-import { type Place, seal } from "../crypto/seal.ts";
 import { AppError, isAppError } from "../errors.ts";
-import { type ConnectionDoc, type EntryDraft, ids, type ProofDoc } from "../store/documents.ts";
+import { type ConnectionDoc, type EntryDraft, ids } from "../store/documents.ts";
 import type { Write } from "../store/ports.ts";
 import { isAskedFor } from "./connect.ts";
-import {
-  type Asked,
-  backTo,
-  begin,
-  consume,
-  find,
-  type HandshakeNeeds,
-  type Steps,
-  sameBrowser,
-} from "./handshakes.ts";
+import { backTo, begin, consume, find, type HandshakeNeeds, type Steps, sameBrowser } from "./handshakes.ts";
 import { missingPermissions, tierPermissions } from "./permissions.ts";
 import type { ConsentGateway } from "./ports.ts";
+import { unconfirmedProof } from "./proof.ts";
 import { administratorSubject, failed, recordVisit, type SignInNeeds, type Visitor } from "./sign-in.ts";
 
 export interface ApproveNeeds extends HandshakeNeeds, ChangeNeeds {
@@ -52,7 +42,7 @@ export const consentCallback =
       const granted = await grantedRoles(needs, content);
       missing = missingPermissions(granted, content.tier);
       if (missing.length > 0) throw new AppError("consent-roles-missing");
-      const code = await prove(needs, content, granted, visitor);
+      const code = await prove(needs, content, visitor);
       return { redirect: backTo(content.returnUrl, { code, connection: content.connectionId }) };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
@@ -85,13 +75,8 @@ const grantedRoles = async (needs: ApproveNeeds, { tier, administrator }: Steps[
   return granted;
 };
 
-/** Writes the proof and returns the one-time code that stands for it. */
-const prove = async (
-  needs: ApproveNeeds,
-  approval: Steps["consent"],
-  granted: string[],
-  visitor: Visitor,
-): Promise<string> => {
+/** Writes the proof, which nobody has confirmed yet, and returns the one-time code that stands for it. */
+const prove = async (needs: ApproveNeeds, approval: Steps["consent"], visitor: Visitor): Promise<string> => {
   const { ambient, store, keys, gateway } = needs;
   const { workspaceId, subject, connectionId, tier, administrator } = approval;
   const { tid } = administrator;
@@ -106,37 +91,25 @@ const prove = async (
   await changeConnection(needs)(opened, async (current) => {
     if (!isAskedFor(current, tier)) throw new AppError("state-conflict");
     if ((tenantInUse(current) ?? tid) !== tid) throw new AppError("consent-wrong-tenant");
-    const [known, ring] = await Promise.all([
+    const [before, unconfirmed, ring] = await Promise.all([
       store.read(connectionId, "proof", ids.proof(tier)),
+      store.read(connectionId, "proof", ids.unconfirmedProof(tier)),
       store.read(connectionId, "ring", ids.ring),
     ]);
     if (!ring) throw new AppError("key-missing");
+    const roles = tierPermissions[tier].application.toSorted();
     const { oid, name, userPrincipalName } = administrator;
-    const proof: ProofDoc = {
-      id: ids.proof(tier),
-      kind: "proof",
-      connectionId,
-      v: 1,
-      tier,
-      tid,
-      clientId,
-      roles: granted.toSorted(),
-      provenAt,
-      administrator: seal(ambient, context.ring.sealing, administratorPlace(connectionId, tier), {
-        oid,
-        name,
-        userPrincipalName,
-      }),
-    };
-    const writes: Write[] = [known ? { op: "replace", doc: proof, etag: known._etag } : { op: "create", doc: proof }];
+    const facts = { connectionId, tier, tid, clientId, roles, provenAt };
+    const proof = unconfirmedProof(ambient, context.ring, facts, { oid, name, userPrincipalName });
+    const writes: Write[] = [
+      unconfirmed ? { op: "replace", doc: proof, etag: unconfirmed._etag } : { op: "create", doc: proof },
+    ];
     if (ring.generation === null) writes.push({ op: "replace", doc: await keys.promote(ring), etag: ring._etag });
     const doc: ConnectionDoc = { ...current, tid, state: current.state === "draft" ? "proven" : current.state };
-    // What nobody confirmed may have come from another organisation, of which this workspace is to learn nothing.
-    const before = isRedeemed(current.tiers[tier]) ? known : null;
     const approved = [
       { field: "provenAt", before: before?.provenAt ?? null, after: provenAt },
       { field: "tid", before: before?.tid ?? null, after: tid },
-      { field: "roles", before: before?.roles ?? null, after: proof.roles },
+      { field: "roles", before: before?.roles ?? null, after: roles },
     ];
     const entries: EntryDraft[] = [
       entryOf(ambient, context, by, { kind: "tier", op: "updated", object: tier, changes: approved, cause: "consent" }),
@@ -162,10 +135,3 @@ const checkOrganization = async ({ gateway }: ApproveNeeds, context: ConnectionC
   const { id } = await gateway.organization(context);
   if (id.toLowerCase() !== context.tid) throw new AppError("consent-wrong-tenant");
 };
-
-export const administratorPlace = (connectionId: string, tier: Asked["tier"]): Place => ({
-  container: "directory",
-  partition: connectionId,
-  document: ids.proof(tier),
-  fields: "administrator",
-});

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type ChangeNeeds, changeConnection, entryOf, requireOpen } from "../connections/change.ts";
 import { hintNow } from "../connections/change-settings.ts";
 import { openConnection } from "../connections/open.ts";
+import { working } from "../connections/tiers.ts";
 import { type ConnectionView, connectionView } from "../connections/views.ts";
 import type { Caller } from "../context.ts";
 import type { Keys } from "../crypto/keys.ts";
@@ -15,6 +16,8 @@ import { type ConnectionDoc, ids, type ProofDoc } from "../store/documents.ts";
 import type { HintQueue } from "../store/ports.ts";
 import { isAskedFor } from "./connect.ts";
 import { consume, find, type HandshakeNeeds, type Steps } from "./handshakes.ts";
+import { confirmation } from "./proof.ts";
+import { reviewed } from "./review.ts";
 
 export const CompleteConsent = z.strictObject({ code: z.string().max(100) });
 export type CompleteConsent = z.infer<typeof CompleteConsent>;
@@ -43,8 +46,11 @@ export const completeConsent =
     let startsSync = false;
     const { doc, head } = await changeConnection(needs)(opened, async (current) => {
       requireOpen(current);
-      const proof = await store.read(connectionId, "proof", ids.proof(tier));
-      if (!isAskedFor(current, tier) || !standsFor(content, current, proof))
+      const [inForce, proof] = await Promise.all([
+        store.read(connectionId, "proof", ids.proof(tier)),
+        store.read(connectionId, "proof", ids.unconfirmedProof(tier)),
+      ]);
+      if (!proof || !isAskedFor(current, tier) || !standsFor(content, current, proof))
         throw new AppError("consent-attempt-unusable");
       const next = activated(current, tier);
       startsSync = tier === "read" && scheduleOf(next).automatic && !next.settings.paused;
@@ -54,11 +60,13 @@ export const completeConsent =
       ];
       return {
         doc: next,
+        writes: confirmation(ambient, context.ring, proof, inForce),
         entries: [entryOf(ambient, context, caller, { kind: "tier", op: "updated", object: tier, changes })],
         advance: (before) => ({
           ...before,
           ...(tier === "read" ? { failures: 0, strikes: 0 } : {}),
           ...(startsSync ? { dueAt: ambient.now(), wakeAt: ambient.now() } : {}),
+          ...reviewed(before, tier, ambient.now()),
         }),
       };
     });
@@ -67,8 +75,8 @@ export const completeConsent =
   };
 
 /** Nobody approved again meanwhile, for this tenant or another. */
-const standsFor = (code: Steps["code"], connection: ConnectionDoc, proof: ProofDoc | null): boolean =>
-  connection.tid === code.tid && proof?.tid === code.tid && proof.provenAt === code.provenAt;
+const standsFor = (code: Steps["code"], connection: ConnectionDoc, proof: ProofDoc): boolean =>
+  connection.tid === code.tid && proof.tid === code.tid && proof.provenAt === code.provenAt;
 
 /** What needs attention concerns reading, so approving another tier does not settle it. */
 const activated = (connection: ConnectionDoc, tier: Steps["code"]["tier"]): ConnectionDoc => {
@@ -78,6 +86,6 @@ const activated = (connection: ConnectionDoc, tier: Steps["code"]["tier"]): Conn
     state: settled ? "active" : connection.state,
     attention: settled ? null : connection.attention,
     quarantine: tier === "read" ? null : connection.quarantine,
-    tiers: { ...connection.tiers, [tier]: { wanted: true, state: "active", missing: [] } },
+    tiers: { ...connection.tiers, [tier]: working },
   };
 };

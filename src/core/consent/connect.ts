@@ -4,7 +4,8 @@ import { type OpenNeeds, openConnection } from "../connections/open.ts";
 import type { Tier } from "../connections/tiers.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { type Asked, begin, consume, find, type HandshakeNeeds, hashOf, isSecret, newSecret } from "./handshakes.ts";
-import { type PermissionText, permissionTexts, tierPermissions } from "./permissions.ts";
+import { type PermissionText, permissionTexts } from "./permission-texts.ts";
+import { tierPermissions } from "./permissions.ts";
 import type { ConsentGateway } from "./ports.ts";
 
 export interface ConnectPage {

@@ -1,8 +1,8 @@
 /**
- * The one table of what each tier asks Microsoft for, with the titles that Microsoft shows on its consent page.
+ * The one table of what each tier asks Microsoft for, and what of it counts on a connection.
  * https://learn.microsoft.com/graph/permissions-reference
  */
-import type { Tier, TierRecord } from "../connections/tiers.ts";
+import type { Tier } from "../connections/tiers.ts";
 import type { ProofDoc } from "../store/documents.ts";
 
 export interface TierPermissions {
@@ -42,31 +42,6 @@ export const tierPermissions: Readonly<Record<Tier, TierPermissions>> = {
   },
 };
 
-const wordings: Readonly<Record<string, string>> = {
-  "User.Read.All": "Read all users' full profiles",
-  "GroupMember.Read.All": "Read all group memberships",
-  "Organization.Read.All": "Read organization information",
-  "User.ReadWrite.All": "Read and write all users' full profiles",
-  "Group.ReadWrite.All": "Read and write all groups",
-  "LicenseAssignment.ReadWrite.All": "Manage all license assignments",
-  "Calendars.ReadWrite": "Have full access to user calendars",
-  openid: "Sign users in",
-  profile: "View users' basic profile",
-  email: "View users' email address",
-  offline_access: "Maintain access to data you have given it access to",
-};
-
-export interface PermissionText {
-  value: string;
-  type: "application" | "delegated";
-  wording: string;
-}
-
-export const permissionTexts = (tier: Tier): PermissionText[] =>
-  (["application", "delegated"] as const).flatMap((type) =>
-    tierPermissions[tier][type].map((value) => ({ value, type, wording: wordings[value] ?? value })),
-  );
-
 /** What each permission brings with it: who may write may read. */
 const includes: Readonly<Record<string, readonly string[]>> = {
   "User.ReadWrite.All": ["User.Read.All"],
@@ -92,24 +67,11 @@ export const missingPermissions = (granted: readonly string[], tier: Tier): stri
   return tierPermissions[tier].application.filter((permission) => !all.has(permission));
 };
 
-export const covers = (granted: readonly string[], tier: Tier): boolean =>
-  missingPermissions(granted, tier).length === 0;
-
 /**
- * What a tier really is on a connection: wanted here AND approved here by an administrator of this tenant AND granted there.
- * `granted` comes from a token, which belongs to the tenant and not to the connection, so it can only ever reduce.
+ * What a connection may not use of a tier that was approved on it. A permission that the tier has come to need since then is
+ * missing until somebody approves again, whatever another connection to the same tenant has obtained meanwhile.
  */
-export const effectiveTier = (
-  tier: Tier,
-  record: TierRecord,
-  proof: Pick<ProofDoc, "tid"> | null,
-  tenant: { tid: string | null; granted: readonly string[] },
-): TierRecord => {
-  if (!record.wanted) return { wanted: false, state: "off", missing: [] };
-  const approved =
-    tenant.tid !== null && proof?.tid === tenant.tid && record.state !== "consent-needed" && record.state !== "off";
-  if (!approved) return { wanted: true, state: "consent-needed", missing: [] };
-  if (record.state === "revoked") return record;
-  const missing = missingPermissions(tenant.granted, tier);
-  return { wanted: true, state: missing.length === 0 ? "active" : "degraded", missing };
+export const missingHere = (tier: Tier, proof: Pick<ProofDoc, "roles">, granted: readonly string[]): string[] => {
+  const missing = new Set([...missingPermissions(granted, tier), ...missingPermissions(proof.roles, tier)]);
+  return tierPermissions[tier].application.filter((permission) => missing.has(permission));
 };

@@ -17,15 +17,24 @@ export interface KeyRing {
   index: KeyObject;
 }
 
-/** Raw ring as it is sealed under the connection key: base64url of 32 bytes each. */
-export interface RingContent {
+/** Keys that a rekey replaces: base64url of 32 bytes each. */
+export interface RingKeys {
   id: string;
   sealing: string;
   wrapping: string;
+}
+
+/** Raw ring as it is sealed under the connection key. */
+export interface RingContent extends RingKeys {
   index: string;
+  /** Will take over when every instance knows them; until then they only open. */
+  next?: RingKeys;
+  /** Were replaced; `until`, ms: what they sealed in the log has expired then. */
+  former?: (RingKeys & { until: number })[];
   /**
-   * Only in a draft: the connection key that will wrap the ring. The vault knows no "create if absent", so all who make the
-   * draft proven at once have to set the same value, or the last of them would lock out the one whose document was kept.
+   * Of a draft, or while the connection key is being replaced: the one that will wrap the ring. The vault knows no "create if
+   * absent", so all who are at it at once have to set the same value, or the last of them would lock out the one whose document
+   * was kept.
    */
   connectionKey?: string;
 }
@@ -33,6 +42,8 @@ export interface RingContent {
 export interface WrappedKey {
   id: string;
   wrapped: Sealed<string>;
+  /** Keys of before a rekey, which open what the log holds; `until`, ms: that has expired then. */
+  former?: { id: string; wrapped: Sealed<string>; until: number }[];
 }
 
 export const contentKey = (id: string, bytes: Buffer): ContentKey => {
@@ -40,21 +51,35 @@ export const contentKey = (id: string, bytes: Buffer): ContentKey => {
   return { id, key: createSecretKey(bytes) };
 };
 
+/** With `others` only where there are any. */
+const beside = (key: ContentKey, others: readonly ContentKey[]): ContentKey =>
+  others.length > 0 ? { ...key, others } : key;
+
 export const newKeyText = (ambient: Pick<Ambient, "randomBytes">): string =>
   ambient.randomBytes(32).toString("base64url");
 
-export const newRingContent = (ambient: Ambient): RingContent => ({
+export const newRingKeys = (ambient: Ambient): RingKeys => ({
   id: ambient.randomBytes(6).toString("base64url"),
   sealing: newKeyText(ambient),
   wrapping: newKeyText(ambient),
+});
+
+export const newRingContent = (ambient: Ambient): RingContent => ({
+  ...newRingKeys(ambient),
   index: newKeyText(ambient),
 });
 
-export const keyRing = (content: RingContent): KeyRing => ({
-  sealing: contentKey(`s-${content.id}`, Buffer.from(content.sealing, "base64url")),
-  wrapping: contentKey(`w-${content.id}`, Buffer.from(content.wrapping, "base64url")),
-  index: createSecretKey(Buffer.from(content.index, "base64url")),
-});
+const sealingKey = ({ id, sealing }: RingKeys) => contentKey(`s-${id}`, Buffer.from(sealing, "base64url"));
+const wrappingKey = ({ id, wrapping }: RingKeys) => contentKey(`w-${id}`, Buffer.from(wrapping, "base64url"));
+
+export const keyRing = (content: RingContent): KeyRing => {
+  const others = [...(content.next ? [content.next] : []), ...(content.former ?? [])];
+  return {
+    sealing: beside(sealingKey(content), others.map(sealingKey)),
+    wrapping: beside(wrappingKey(content), others.map(wrappingKey)),
+    index: createSecretKey(Buffer.from(content.index, "base64url")),
+  };
+};
 
 const personKeyPlace = (connectionId: string, personId: string, keyId: string): Place => ({
   container: "directory",
@@ -83,10 +108,29 @@ export const openPersonKey = (
   key: WrappedKey | null,
 ): ContentKey => {
   if (!key) throw new AppError("key-missing");
-  return contentKey(
-    key.id,
-    Buffer.from(open(ring.wrapping, personKeyPlace(connectionId, personId, key.id), key.wrapped), "base64url"),
-  );
+  const opened = ({ id, wrapped }: Pick<WrappedKey, "id" | "wrapped">): ContentKey =>
+    contentKey(id, Buffer.from(open(ring.wrapping, personKeyPlace(connectionId, personId, id), wrapped), "base64url"));
+  return beside(opened(key), (key.former ?? []).map(opened));
+};
+
+/** A new key in the place of a person's, wrapped with all that came before it and still opens something at `now`. */
+export const renewPersonKey = (
+  ambient: Ambient,
+  ring: KeyRing,
+  connectionId: string,
+  personId: string,
+  key: WrappedKey,
+  until: number,
+): { key: ContentKey; wrapped: WrappedKey } => {
+  const renewed = newPersonKey(ambient, ring, connectionId, personId);
+  const former = [...(key.former ?? []), { ...key, until }]
+    .filter((one) => one.until > ambient.now())
+    .map(({ id, wrapped, until: end }) => {
+      const place = personKeyPlace(connectionId, personId, id);
+      return { id, wrapped: seal(ambient, ring.wrapping, place, open(ring.wrapping, place, wrapped)), until: end };
+    });
+  const wrapped: WrappedKey = { ...renewed.wrapped, former };
+  return { key: openPersonKey(ring, connectionId, personId, wrapped), wrapped };
 };
 
 /** A key for one run: seals its staged chunks, lives sealed in head, is gone when the run ends. */

@@ -3,6 +3,7 @@
  * each purpose. A text says which generation sealed it, so an old generation keeps working until its last text has expired.
  */
 import { hkdfSync } from "node:crypto";
+import { AppError } from "../errors.ts";
 import { contentKey } from "./key-ring.ts";
 import { type ContentKey } from "./seal.ts";
 
@@ -11,22 +12,26 @@ export type PlatformPurpose = "handshake" | "access" | "cursor" | "client-state"
 export interface PlatformKeys {
   /** Generation that seals new texts. */
   current: number;
+  /** Throws `key-missing` for a generation that is not there, or no longer. */
   derive(purpose: PlatformPurpose, generation: number): ContentKey;
 }
 
 const emptySalt = Buffer.alloc(0);
 
 /** `generations` maps n to the 32 bytes of `platform-k<n>`. */
-export const platformKeys = (generations: ReadonlyMap<number, Buffer>): PlatformKeys => {
+export const platformKeys = (
+  generations: ReadonlyMap<number, Buffer>,
+  current = Math.max(...generations.keys()),
+): PlatformKeys => {
   const derived = new Map<string, ContentKey>();
   return {
-    current: Math.max(...generations.keys()),
+    current,
     derive: (purpose, generation) => {
       const id = `${purpose}-${generation}`;
       const known = derived.get(id);
       if (known) return known;
       const master = generations.get(generation);
-      if (!master) throw new RangeError(`platform key generation ${generation} is not loaded`);
+      if (!master) throw new AppError("key-missing", { detail: `Platform key ${generation} is not there.` });
       const key = contentKey(id, Buffer.from(hkdfSync("sha256", master, emptySalt, `m365-sync/${purpose}`, 32)));
       derived.set(id, key);
       return key;

@@ -14,6 +14,8 @@ export type Sealed<T> = string & { readonly [sealedValue]: T };
 export interface ContentKey {
   id: string;
   key: KeyObject;
+  /** Keys before or after this one in the same role: they open what they sealed, and seal nothing. */
+  others?: readonly ContentKey[];
 }
 
 export interface Place {
@@ -48,12 +50,15 @@ export const seal = <T>(ambient: Pick<Ambient, "randomBytes">, key: ContentKey, 
 /** Throws `SealBroken` when anything - content, place, key - is not exactly what was sealed. */
 export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T => {
   const [format, keyId, text, ...rest] = sealed.split(".");
-  if (format !== "1" || keyId !== key.id || text === undefined || rest.length > 0) throw new SealBroken();
+  const named = [key, ...(key.others ?? [])].find(({ id }) => id === keyId);
+  if (format !== "1" || !named || text === undefined || rest.length > 0) throw new SealBroken();
   const bytes = Buffer.from(text, "base64url");
   if (bytes.length < ivBytes + tagBytes || bytes.toString("base64url") !== text) throw new SealBroken();
   try {
-    const decipher = createDecipheriv("aes-256-gcm", key.key, bytes.subarray(0, ivBytes), { authTagLength: tagBytes });
-    decipher.setAAD(associatedData(place, key.id));
+    const decipher = createDecipheriv("aes-256-gcm", named.key, bytes.subarray(0, ivBytes), {
+      authTagLength: tagBytes,
+    });
+    decipher.setAAD(associatedData(place, named.id));
     decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes));
     // `update` releases text before it is authenticated: nothing is used until `final` has agreed.
     const head = decipher.update(bytes.subarray(ivBytes, bytes.length - tagBytes));
@@ -61,6 +66,12 @@ export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T => 
   } catch {
     throw new SealBroken();
   }
+};
+
+/** Whether this is the key, or one of the keys beside it, that a text names. */
+export const isSealedUnder = (key: ContentKey, sealed: string): boolean => {
+  const id = sealedUnder(sealed);
+  return key.id === id || (key.others?.some((other) => other.id === id) ?? false);
 };
 
 /** The id of the key a text was sealed under, without opening it; null when it is no sealed text. */

@@ -121,6 +121,14 @@ export const planLeaving = (
   return known.left ? null : { ...change, op: "keep", to: version("kept", known.hash) };
 };
 
+/** Of somebody who is synchronised and could not be read anew: what another property gave is no value of the field. */
+export const planWithoutFormer = (ring: KeyRing, id: string, known: KnownPerson): PersonChange | null => {
+  const record = known.base;
+  if (!record || known.state !== "active" || known.left) return null;
+  const to = version("active", personHash(ring, record));
+  return to === known.version ? null : { kind: "person", id, op: "update", from: known.version, to, record };
+};
+
 /**
  * @param known what is stored
  * @param complete the object is everything Graph has (full read, live read): what is not mentioned is empty
@@ -157,9 +165,19 @@ export const planPerson = (
   const from = known?.version ?? null;
   if (to === from) return { change: null, kept };
   const op = known === null ? "create" : known.state === "active" && !known.left ? "update" : "revive";
-  const silent = op === "update" && known?.record && isSameToTheProduct(known.record, record);
-  return { change: { kind: "person", id, op, from, to, ...(silent ? { silent } : {}), record }, kept };
+  const before = op === "update" ? (known?.record ?? null) : null;
+  // Whoever was let in on the strength of this account has to hear of it, whatever the product sees of it otherwise.
+  const isOff = before !== null && isSwitchedOff(before, record);
+  const silent = before !== null && !isOff && isSameToTheProduct(before, record);
+  const why = isOff ? { evidence: accountDisabled } : silent ? { silent: true as const } : {};
+  return { change: { kind: "person", id, op, from, to, ...why, record }, kept };
 };
+
+/** Of somebody who stays synchronised all the same. */
+export const accountDisabled = "account-disabled";
+
+const isSwitchedOff = (before: PersonRecord, after: PersonRecord): boolean =>
+  factsOf(before).accountEnabled !== false && factsOf(after).accountEnabled === false;
 
 const isSameToTheProduct = (one: PersonRecord, other: PersonRecord): boolean =>
   one.manager === other.manager && canonicalJson(one.fields) === canonicalJson(other.fields);

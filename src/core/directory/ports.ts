@@ -40,6 +40,8 @@ export interface DirectorySource {
   present(connection: ConnectionContext, feed: Feed, ids: readonly string[]): Promise<Map<string, boolean>>;
   /** Current objects with their manager; null = proven absent; missing from the map = not known. */
   people(connection: ConnectionContext, ids: readonly string[]): Promise<Map<string, RawObject | null>>;
+  /** Object ids of all that the people are direct members of; nothing of somebody who is not there; missing from the map = not known. */
+  memberOf(connection: ConnectionContext, ids: readonly string[]): Promise<Map<string, ReadonlySet<string>>>;
   /** Current groups without their members; null = proven absent; missing from the map = not known. */
   groups(connection: ConnectionContext, ids: readonly string[]): Promise<Map<string, RawObject | null>>;
   /** Requests sent for this connection since the process started; for the counts of a run. */

@@ -101,12 +101,10 @@ export const overlayPerson = (
 ): Overlay & Pick<PersonRecord, "known"> => {
   const { fields, kept } = overlay(personSources(attributes), known?.fields, object, complete);
   const before = known && !complete ? factsOf(known) : null;
-  const facts: Partial<Facts> = {};
-  for (const name of decisive) {
-    const now = name in object ? data(attributeCatalogue[name].type, object[name]) : (before?.[name] ?? null);
-    if (!sameValue(now, fields[name] ?? null)) facts[name] = now;
-  }
-  return { fields, known: facts, kept };
+  const factNow = (name: Decisive): FieldValue | null =>
+    name in object ? data(attributeCatalogue[name].type, object[name]) : (before?.[name] ?? null);
+  const facts = Object.fromEntries(decisive.map((name) => [name, factNow(name)])) as Facts;
+  return { fields, known: besides(facts, fields), kept };
 };
 
 export const overlayGroup = (known: Fields | undefined, object: Properties): Overlay =>
@@ -125,12 +123,17 @@ export const underAttributes = (
   record: PersonRecord,
   before: AttributeSettings,
   now: AttributeSettings,
-): PersonRecord => ({
-  ...record,
-  fields: Object.fromEntries(
-    Object.entries(record.fields).filter(([field]) => before[field]?.from === now[field]?.from),
-  ),
-});
+): PersonRecord => {
+  const left = Object.entries(record.fields).filter(([field]) => before[field]?.from === now[field]?.from);
+  const fields: Fields = Object.fromEntries(left);
+  return { ...record, fields, known: besides(factsOf(record), fields) };
+};
+
+/** What no field of the same name tells of the facts. */
+const besides = (facts: Facts, fields: Fields): Partial<Facts> =>
+  Object.fromEntries(
+    decisive.filter((name) => !sameValue(facts[name], fields[name] ?? null)).map((name) => [name, facts[name]]),
+  );
 
 /** What has to be asked of Graph for these fields; in the order of the catalogue, so that the same fields give the same question. */
 export const propertiesFor = (attributes: AttributeSettings): CatalogueName[] => {

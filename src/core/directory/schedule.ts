@@ -6,9 +6,8 @@ import { isInTrouble } from "./run/trouble.ts";
 
 const minute = 60_000;
 
-/** 0 <= x < 1, always the same for one connection: spreads connections that were started together. */
-const spread = (connectionId: string): number =>
-  createHash("sha256").update(connectionId).digest().readUInt32BE(0) / 2 ** 32;
+/** 0 <= x < 1, always the same for one name: spreads what was started together. */
+export const spread = (name: string): number => createHash("sha256").update(name).digest().readUInt32BE(0) / 2 ** 32;
 
 /** When the schedule wants the next round after one that started at `startedAt`; null = never. At most the interval, at least 95 % of it. */
 export const nextDue = (connectionId: string, settings: Settings, startedAt: number): number | null =>
@@ -18,7 +17,7 @@ export const nextDue = (connectionId: string, settings: Settings, startedAt: num
 
 /** The settings that the schedule goes by: before the setup was finished for the first time nothing is automatic. */
 export const scheduleOf = ({ settings, wizard }: Pick<ConnectionDoc, "settings" | "wizard">): Settings =>
-  wizard.finishedAt === null ? { ...settings, automatic: false } : settings;
+  wizard.finishedAt === null ? { ...settings, automatic: false, signIn: { createPeople: false } } : settings;
 
 /** The first round after the setup, anywhere within one interval: not all begin when people are at work, and none waits longer than a day. */
 export const firstDue = (connectionId: string, settings: Settings, finishedAt: number): number | null =>

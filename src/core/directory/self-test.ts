@@ -65,7 +65,7 @@ const attempt = async (check: Check, run: () => Promise<string[] | void>): Promi
     const missing = (await run()) ?? [];
     return missing.length === 0
       ? { check, outcome: "passed", problem: null, missing }
-      : { check, outcome: "failed", problem: new AppError("permission-revoked"), missing };
+      : { check, outcome: "failed", problem: new AppError("permission-revoked", { missing }), missing };
   } catch (error) {
     return { check, outcome: "failed", problem: problemOf(error), missing: [] };
   }

@@ -77,7 +77,8 @@ const storedMembers = async (
     store.read(connectionId, "group", ids.group(scopeId(ring))),
   ]);
   const basis = head?.links ? open(ring.sealing, linksPlace(connectionId), head.links).basis : null;
-  if (!scope || !basis || !sameSelection(basis, settings)) return new Set();
+  // A run that was broken off may have left half of another selection.
+  if (!scope || !basis || head?.suspect || !sameSelection(basis, settings)) return new Set();
   const sought = byLeaf(
     scope.leaves,
     people.map(({ id }) => id),

@@ -4,8 +4,7 @@
  */
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
-import type { EntryDraft } from "../audit/entries.ts";
-import { openBlacklist } from "../connections/blacklist.ts";
+import { actorOf, type EntryDraft } from "../audit/entries.ts";
 import { entryOf, readHead } from "../connections/change.ts";
 import { hintNow, scheduleAfter } from "../connections/change-settings.ts";
 import { directoryTenant, type OpenedConnection, openConnection } from "../connections/open.ts";
@@ -15,17 +14,15 @@ import { AppError } from "../errors.ts";
 import { commit } from "../store/commit.ts";
 import { type Head, ids, type MarkerDoc, type PersonDoc, type Stored } from "../store/documents.ts";
 import type { DirectoryStore, HintQueue, Write } from "../store/ports.ts";
-import { type PersonChange, planLeaving, planPerson } from "./plan.ts";
-import type { DirectorySource, RawObject } from "./ports.ts";
-import { factsOf, overlayPerson } from "./records.ts";
+import { type LiveNeeds, type PersonWrite, personWrite, planLive } from "./one-person.ts";
+import { type PersonChange, planLeaving } from "./plan.ts";
 import { openRef } from "./ref.ts";
 import { retiresAt } from "./retire.ts";
+import { earlier } from "./run/batch.ts";
 import { knownPerson } from "./run/known.ts";
 import { isInTrouble } from "./run/trouble.ts";
 import { scheduleOf } from "./schedule.ts";
-import { inScope, type ScopeDecision, type ScopeRule, scopeRules } from "./scope.ts";
-import { type StandingNeeds, standingOf } from "./standing.ts";
-import { changedPerson, createdPerson, shownGroupsOf, type Writing, type WrittenPerson } from "./write-person.ts";
+import { type ScopeRule, scopeRules } from "./scope.ts";
 
 export const SwitchPerson = z.strictObject({
   enabled: z.boolean(),
@@ -43,11 +40,10 @@ export const PersonSwitch = z.strictObject({
 });
 export type PersonSwitch = z.infer<typeof PersonSwitch>;
 
-export interface SwitchNeeds extends StandingNeeds {
+export interface SwitchNeeds extends LiveNeeds {
   ambient: Ambient;
   store: DirectoryStore;
   keys: Pick<Keys, "ring">;
-  source: Pick<DirectorySource, "people">;
   hints: HintQueue;
 }
 
@@ -109,33 +105,19 @@ const planOn = async (
   personId: string,
   ref: string | undefined,
 ): Promise<Plan> => {
-  const { context, doc } = opened;
-  const { ring, settings } = context;
+  const { context } = opened;
+  const { ring } = context;
   const stored = await storedPerson(needs, opened, personId);
   // Whoever was erased comes back as somebody new.
   const known = stored && stored.state !== "erased" ? knownPerson(ring, stored) : null;
   if (!known?.record && ref === undefined)
     throw new AppError(stored ? "invalid-request" : "person-not-found", stored ? { field: "ref" } : {});
   const oid = ref === undefined ? (known?.record?.oid ?? "") : openRef(needs.ambient, context, ref, personId);
-  const object = (await needs.source.people(context, [oid])).get(oid);
-  if (object === undefined) throw new AppError("graph-unavailable");
-  if (object === null) throw new AppError("person-not-found");
-  const members = await standingOf(needs)(context, [{ id: personId, oid }]);
-  const member = members.get(personId);
-  if (!member) throw new AppError("person-not-found");
-  const standing = { ...member, marker: "enabled" as const };
-  const rules = { settings, blacklist: await openBlacklist(needs)(doc, ring) };
-  const { change } = planPerson(ring, rules, standing, known, object, true);
-  const decision = decide(object, rules, standing);
+  const live = await planLive(needs)(opened, { id: personId, oid }, known, "enabled");
+  if (!live) throw new AppError("person-not-found");
+  const { change, decision } = live;
   return { enabled: true, stored, change, synchronised: decision.admitted, rule: decision.rule };
 };
-
-const decide = (
-  { properties }: RawObject,
-  { settings, blacklist }: Parameters<typeof planPerson>[1],
-  standing: Parameters<typeof planPerson>[2],
-): ScopeDecision =>
-  inScope(factsOf(overlayPerson(settings.attributes, null, properties, true)), settings, blacklist, standing);
 
 /** False: somebody else was faster, and everything has to be looked at again. */
 const write = async (
@@ -149,17 +131,18 @@ const write = async (
   const { ambient } = needs;
   const { connectionId, settings } = context;
   const marker = await markerWrite(needs, connectionId, personId, plan.enabled);
-  const person = await personWrite(needs, caller, context, plan);
+  const person = await changeOf(needs, caller, context, plan);
   const isBack = marker?.wasErased === true;
-  const writes = [marker?.write, person?.write].flatMap((each) => (each ? [each] : []));
+  const now = ambient.now();
+  const again = marker && !person && plan.enabled && plan.stored ? writtenAgain(plan.stored, now) : null;
+  const writes = [marker?.write, person?.write, again].flatMap((each) => (each ? [each] : []));
   if (writes.length === 0) return true;
   const op = plan.enabled ? "enabled" : "excluded";
   const entries: EntryDraft[] = [
     ...(marker ? [entryOf(ambient, context, caller, { kind: "person", op, object: personId })] : []),
     ...(person?.entry ? [person.entry] : []),
   ];
-  const now = ambient.now();
-  const active = (plan.stored?.state === "active" ? -1 : 0) + (person?.state === "active" ? 1 : 0);
+  const leftAt = person?.state === "deactivated" ? Date.parse(plan.stored?.leftAt ?? iso(now)) : null;
   const plain = scheduleOf(doc);
   const result = await commit(needs, head, {
     writes,
@@ -167,8 +150,9 @@ const write = async (
     advance: (fresh) => ({
       ...withoutErasureOf(personId, fresh),
       marked: true,
-      counters: { ...fresh.counters, people: fresh.counters.people + (person ? active : 0) },
-      retireAt: person?.state === "deactivated" ? (fresh.retireAt ?? retiresAt(settings, now)) : fresh.retireAt,
+      counters: { ...fresh.counters, people: fresh.counters.people + (person?.adds ?? 0) },
+      // Whoever was kept until now has left long ago.
+      retireAt: earlier(fresh.retireAt, leftAt === null ? null : retiresAt(settings, leftAt)),
       // The memberships went with the erasure, and no delta tells of them again.
       suspect: fresh.suspect || isBack,
       // A run under way may have planned this person the other way round.
@@ -181,6 +165,13 @@ const write = async (
   if (!plan.enabled || isBack) await hintNow(needs, connectionId);
   return true;
 };
+
+/** A run may be about to let the person go: it looks at the marker again when the document it planned from is another. */
+const writtenAgain = ({ _etag: etag, ...doc }: Stored<PersonDoc>, now: number): Write => ({
+  op: "replace",
+  doc: { ...doc, changedAt: iso(now) },
+  etag,
+});
 
 /** What is left of an erasure would be done to somebody who has just come back. */
 const withoutErasureOf = (personId: string, head: Head): Head => {
@@ -207,45 +198,15 @@ const markerWrite = async (
   return { write: stored ? { op: "replace", doc, etag: stored._etag } : { op: "create", doc }, wasErased };
 };
 
-interface PersonWrite {
-  write: Write;
-  entry: EntryDraft | null;
-  state: PersonDoc["state"];
-}
-
-const personWrite = async (
-  { ambient, store }: SwitchNeeds,
+/** A stub that says `erased` would keep the person out for ever; the marker says what holds now. */
+const changeOf = async (
+  needs: SwitchNeeds,
   caller: Caller,
   context: OpenedConnection["context"],
   { change, stored }: Plan,
 ): Promise<PersonWrite | null> => {
-  // A stub that says `erased` would keep the person out for ever; the marker says what holds now.
   if (!change && stored?.state === "erased")
-    return { write: { op: "delete", id: stored.id, etag: stored._etag }, entry: null, state: "erased" };
-  if (!change) return null;
-  const { subject, ip, correlationId } = caller;
-  const writing: Writing = {
-    ambient,
-    connection: context,
-    origin: { cause: "api", correlationId, actor: { subject, ip } },
-  };
-  const written = writtenPerson(writing, change, stored);
-  if (!written) return null;
-  const { doc, entry } = written;
-  const becomesActive = doc.state === "active" && stored?.state !== "active";
-  const groups = becomesActive ? await shownGroupsOf(store, context.connectionId, change.id) : [];
-  return {
-    write: stored ? { op: "replace", doc, etag: stored._etag } : { op: "create", doc },
-    entry: entry && groups.length > 0 ? { ...entry, groups } : entry,
-    state: doc.state,
-  };
-};
-
-const writtenPerson = (
-  writing: Writing,
-  change: PersonChange,
-  stored: Stored<PersonDoc> | null,
-): WrittenPerson | null => {
-  if (stored && stored.state !== "erased") return changedPerson(writing, change, stored);
-  return change.record ? createdPerson(writing, change, change.record) : null;
+    return { write: { op: "delete", id: stored.id, etag: stored._etag }, entry: null, state: "erased", adds: 0 };
+  const origin = { cause: "api", correlationId: caller.correlationId, actor: actorOf(caller) };
+  return change && personWrite(needs, context, origin, { change, stored });
 };

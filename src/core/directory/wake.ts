@@ -13,12 +13,14 @@ export const wake =
     hints,
   }: {
     ambient: Ambient;
-    store: Pick<DirectoryStore, "due" | "dueToRetire">;
+    store: Pick<DirectoryStore, "due" | "dueToRetire" | "dueToReview">;
     hints: HintQueue;
   }) =>
   async (): Promise<number> => {
     const now = ambient.now();
-    const lists = await Promise.all([store.due(now, hintsPerTick), store.dueToRetire(now, hintsPerTick)]);
+    const lists = await Promise.all(
+      [store.due, store.dueToRetire, store.dueToReview].map((list) => list(now, hintsPerTick)),
+    );
     const due = [...new Set(lists.flat())];
     for (const [index, connectionId] of due.entries()) {
       const delay = due.length <= 20 ? 0 : Math.floor((index * spreadSeconds) / due.length);

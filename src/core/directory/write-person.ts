@@ -93,7 +93,7 @@ export const changedPerson = (
   };
   const changes = change.record ? personDifference(known, change.record) : [];
   // Only what the scope decides by has changed, and the product does not see that.
-  if (change.op === "update" && changes.length === 0) return { doc, entry: null };
+  if (change.op === "update" && changes.length === 0 && !change.evidence) return { doc, entry: null };
   const entry = draftEntry(ambient, ring, connectionId, {
     ...origin,
     kind: "person",

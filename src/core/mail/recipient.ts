@@ -2,9 +2,8 @@
  * Who gets the mail of a connection: the administrator who proved himself at consent, at the address Graph has now. What a token
  * or a form said of an address counts for nothing, and an address outside the organisation's own domains gets nothing.
  */
-import { administratorPlace } from "../consent/approve.ts";
+import { openAdministrator } from "../consent/proof.ts";
 import type { ConnectionContext } from "../context.ts";
-import { open } from "../crypto/seal.ts";
 import { ids, type MailReason } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
 import type { Administrator, RecipientSource } from "./ports.ts";
@@ -23,7 +22,7 @@ export const findRecipient = async (
   const { connectionId, ring, tid } = connection;
   const proof = await store.read(connectionId, "proof", ids.proof("read"));
   if (proof?.tid !== tid) return { refusal: "administrator-unknown" };
-  const { oid } = open(ring.sealing, administratorPlace(connectionId, "read"), proof.administrator);
+  const { oid } = openAdministrator(ring, proof);
   const administrator = await recipients.administrator(connection, oid);
   return recipientOf(administrator, administrator ? await recipients.verifiedDomains(connection) : []);
 };

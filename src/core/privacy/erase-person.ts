@@ -3,20 +3,19 @@
  * switches the synchronisation on again, and is somebody new then.
  */
 import { z } from "zod";
-import { iso } from "../ambient.ts";
-import type { AccessLog } from "../audit/access-log.ts";
+import { type AccessLog, Receipt } from "../audit/access-log.ts";
 import { actorOf } from "../audit/entries.ts";
 import { entryOf, readHead } from "../connections/change.ts";
 import { hintNow } from "../connections/change-settings.ts";
 import { type OpenedConnection, openConnection } from "../connections/open.ts";
 import type { Caller } from "../context.ts";
-import { type Keys, keyCacheMilliseconds } from "../crypto/keys.ts";
+import type { Keys } from "../crypto/keys.ts";
 import { openRef } from "../directory/ref.ts";
 import { AppError } from "../errors.ts";
 import type { HintQueue } from "../store/ports.ts";
 import { personIdPattern } from "../views/people.ts";
 import { type ErasureNeeds, erase, erasedSince, knownOf, takeTurn } from "./erasure.ts";
-import { backupMilliseconds } from "./ledger.ts";
+import { destructionDates } from "./receipt.ts";
 import { settleErasures } from "./settle.ts";
 
 export const ErasePerson = z.strictObject({
@@ -29,13 +28,8 @@ export type ErasePerson = z.infer<typeof ErasePerson>;
 
 export const ErasureReceipt = z.strictObject({
   id: z.string(),
-  /** From when on: nothing that is served or stored opens any more. */
   erasedAt: z.iso.datetime(),
-  live: z.iso.datetime(),
-  /** No instance holds a key in memory any longer that it had loaded before. */
-  caches: z.iso.datetime(),
-  /** The last backup that holds the person has expired. */
-  backups: z.iso.datetime(),
+  ...Receipt.omit({ destroyed: true }).shape,
 });
 export type ErasureReceipt = z.infer<typeof ErasureReceipt>;
 
@@ -82,7 +76,7 @@ const erasedAt = async (
   const head = await readHead(store, connectionId);
   const since = erasedSince(known);
   const isDone = since !== null && head.erasing?.entry.object !== personId;
-  // A full read may have brought the pseudonym back into a group.
+  // A run of an older version may have brought the pseudonym back into a group.
   if (isDone && (await store.groupsOf(connectionId, personId)).length === 0) return since;
   const entry = entryOf(ambient, context, caller, { kind: "person", op: "erased", object: personId });
   const at = await erase(needs, await takeTurn(needs, head, entry));
@@ -90,13 +84,8 @@ const erasedAt = async (
   return at;
 };
 
-const receiptOf = (id: string, erased: string): ErasureReceipt => {
-  const at = Date.parse(erased);
-  return {
-    id,
-    erasedAt: erased,
-    live: erased,
-    caches: iso(at + keyCacheMilliseconds),
-    backups: iso(at + backupMilliseconds),
-  };
-};
+const receiptOf = (id: string, erased: string): ErasureReceipt => ({
+  id,
+  erasedAt: erased,
+  ...destructionDates(Date.parse(erased)),
+});

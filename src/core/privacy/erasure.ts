@@ -5,7 +5,7 @@
  *   turn     head says whose erasure is under way; there is one at a time
  *   ledger   the vault remembers it, so that a backup that is put back cannot bring the person back
  *   record   document without record, key, link and indexes; marker `erased`; the entry of the log; older runs are void
- *   work     what the run under way has staged is dropped
+ *   work     what the run under way has staged is dropped, and the plans that dry runs have left
  *   groups   the person's id leaves the members of every group; with the last of them the turn ends
  *
  * Needs no key: an erasure is finished also where the connection can no longer be opened.
@@ -31,6 +31,7 @@ import {
 } from "../store/documents.ts";
 import type { DirectoryStore, SecretStore, WorkStore, Write } from "../store/ports.ts";
 import { enterInLedger } from "./ledger.ts";
+import { dropStaged } from "./staged.ts";
 
 export interface ErasureNeeds {
   ambient: Ambient;
@@ -80,7 +81,7 @@ export const erase = async (needs: ErasureNeeds, turn: Turn): Promise<string> =>
       await enterInLedger(needs.secrets, connectionId, asked, needs.ambient.now());
     }
     const { erasedAt, head } = await eraseRecord(needs, turn);
-    if (head.run && head.run.epoch !== head.epoch) await needs.work.drop(head.run.id);
+    await dropStaged(needs, head);
     await leaveGroups(needs, turn, head);
     return erasedAt;
   } catch (error) {

@@ -4,12 +4,12 @@
  */
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
-import { entriesOf, openChanges } from "../audit/change-log.ts";
-import type { EntryDraft, FieldChange } from "../audit/entries.ts";
+import { entriesOf } from "../audit/change-log.ts";
+import { contentOf, type PersonKey, personKeyOf, unlessBroken } from "../audit/content.ts";
+import { type EntryDraft, type FieldChange, personIn } from "../audit/entries.ts";
 import { readHead } from "../connections/change.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
-import { openPersonKey } from "../crypto/key-ring.ts";
-import { type ContentKey, sealedUnder } from "../crypto/seal.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
 import { openRef } from "../directory/ref.ts";
 import { knownGroup, knownPerson } from "../directory/run/known.ts";
 import { AppError } from "../errors.ts";
@@ -41,8 +41,8 @@ export const ExportedEntry = z.strictObject({
   run: z.string().nullable(),
   /** Ids of groups the person was in when the synchronisation began. */
   groups: z.array(z.string()),
-  /** `erased`: there was content, and its key no longer exists. */
-  content: z.enum(["open", "erased"]),
+  /** `erased`: there was content, and its key no longer exists. `unreadable`: it is there, and was altered after it was recorded. */
+  content: z.enum(["open", "erased", "unreadable"]),
   changes: z.array(z.strictObject({ field: z.string(), before: Value, after: Value })),
 });
 
@@ -58,7 +58,9 @@ export const PersonExport = z.strictObject({
       reason: z.string().nullable(),
       leftAt: instant.nullable(),
       changedAt: instant,
-      /** Null: removed or erased. */
+      /** Stored texts that were altered and cannot be opened: what they held is missing here. */
+      unreadable: z.array(z.enum(["record", "productUserId"])),
+      /** Null: removed, erased or unreadable. */
       record: z
         .strictObject({
           objectId: z.string(),
@@ -124,19 +126,24 @@ export const exportPerson =
   };
 
 const exportedPerson = (context: ConnectionContext, doc: Stored<PersonDoc>): NonNullable<PersonExport["person"]> => {
-  const { record } = knownPerson(context.ring, doc);
+  const opened = unlessBroken(() => knownPerson(context.ring, doc));
+  const linked = unlessBroken(() => ({ productUserId: productUserOf(context, doc) }));
+  const record = opened?.record;
   return {
     state: doc.state,
     reason: doc.reason,
     leftAt: doc.leftAt,
     changedAt: doc.changedAt,
-    record: record && {
-      objectId: record.oid,
-      attributes: record.fields,
-      decisive: record.known,
-      manager: record.manager === null ? null : "another person",
-    },
-    productUserId: productUserOf(context, doc),
+    unreadable: [...(opened ? [] : ["record" as const]), ...(linked ? [] : ["productUserId" as const])],
+    record: record
+      ? {
+          objectId: record.oid,
+          attributes: record.fields,
+          decisive: record.known,
+          manager: record.manager === null ? null : "another person",
+        }
+      : null,
+    productUserId: linked?.productUserId ?? null,
     pseudonyms: {
       content: doc.hash,
       mail: doc.mailIndex,
@@ -153,11 +160,14 @@ const groupsOf = async (
 ): Promise<PersonExport["groups"]> => {
   const stored = await store.load(connectionId, "group", (await store.groupsOf(connectionId, personId)).map(ids.group));
   return [...stored.values()]
-    .map((doc) => ({ role: doc.role, id: idOf(doc), name: textOf(knownGroup(ring, doc).record.fields.displayName) }))
+    .map((doc) => ({ role: doc.role, id: idOf(doc), name: nameOf(ring, doc) }))
     .toSorted((one, other) => compare(one.role, other.role) || compare(one.id ?? "", other.id ?? ""));
 };
 
 const idOf = ({ role, of, id }: GroupDoc): string | null => (role === "shown" ? id.slice(2) : of);
+/** Null also when it was altered and cannot be opened. */
+const nameOf = (ring: KeyRing, doc: Stored<GroupDoc>): string | null =>
+  textOf(unlessBroken(() => knownGroup(ring, doc))?.record.fields.displayName);
 const textOf = (value: unknown): string | null => (typeof value === "string" ? value : null);
 const compare = (one: string, other: string): number => (one < other ? -1 : Number(one > other));
 
@@ -174,14 +184,14 @@ const logOf = async (
   through: number,
 ): Promise<PersonExport["log"]> => {
   const { connectionId, ring } = context;
-  const key = doc?.key ? openPersonKey(ring, connectionId, personId, doc.key) : null;
+  const key = personKeyOf(ring, connectionId, personId, doc);
   const entries: PersonExport["log"]["entries"] = [];
   let at = through;
   for (let read = 0; read < maxDocuments && entries.length < maxEntries; read += documentsPerQuery) {
     const docs = await store.logBackwards(connectionId, { through: at, limit: documentsPerQuery, person: personId });
     for (const part of docs)
       for (const entry of entriesOf(part).toReversed())
-        if (isAbout(entry, personId)) entries.push(exportedEntry(connectionId, key, entry));
+        if (personIn(entry) === personId) entries.push(exportedEntry(context, key, entry));
     const oldest = docs.at(-1);
     if (!oldest || docs.length < documentsPerQuery || oldest.first === 1) return { entries, next: null };
     at = oldest.first - 1;
@@ -189,17 +199,13 @@ const logOf = async (
   return { entries, next: at };
 };
 
-const isAbout = ({ kind, object }: EntryDraft, personId: string): boolean =>
-  object === personId && (kind === "person" || kind === "product-user");
-
 const exportedEntry = (
-  connectionId: string,
-  key: ContentKey | null,
+  context: ConnectionContext,
+  key: PersonKey,
   entry: EntryDraft & { sequence: number },
 ): PersonExport["log"]["entries"][number] => {
-  const { sequence, at, kind, op, cause, changes } = entry;
-  // Whoever was erased and came back has a new key, which opens nothing of before.
-  const readable = !changes || (key !== null && sealedUnder(changes) === key.id);
+  const { sequence, at, kind, op, cause } = entry;
+  const { content, changes } = contentOf(context, entry, key);
   return {
     sequence,
     at,
@@ -208,8 +214,8 @@ const exportedEntry = (
     evidence: entry.evidence ?? null,
     run: entry.run ?? null,
     groups: entry.groups ?? [],
-    content: readable ? "open" : "erased",
-    changes: readable && key ? openChanges(key, connectionId, entry).map(withoutOthers) : [],
+    content,
+    changes: changes.map(withoutOthers),
   };
 };
 

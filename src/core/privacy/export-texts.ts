@@ -48,6 +48,11 @@ export const summaryOf = ({ id, exportedAt, person, marker, groups, log }: Found
         }: ${Object.keys(person.record.attributes).toSorted().join(", ") || "none"}.`,
       ]
     : []),
+  ...(person && person.unreadable.length > 0
+    ? [
+        `Stored texts of the person were altered and cannot be opened any more (${person.unreadable.join(", ")}): what they held is missing here.`,
+      ]
+    : []),
   person?.productUserId
     ? `The person is linked to the user ${person.productUserId} of the product.`
     : "There is no link to a user of the product.",
@@ -55,7 +60,7 @@ export const summaryOf = ({ id, exportedAt, person, marker, groups, log }: Found
   groups.length === 0
     ? "The person is in no group that is stored."
     : `The person is in ${count(groups.length, "stored group")}: ${groups.map(named).toSorted().join(", ")}.`,
-  `The change log has ${log.next === null ? "" : "more than "}${count(log.entries.length, "entry", "entries")} about the person${emptied(log.entries)}.`,
+  `The change log has ${log.next === null ? "" : "more than "}${count(log.entries.length, "entry", "entries")} about the person${without(log.entries)}.`,
   ...(log.next === null ? [] : [`Earlier entries follow when the export is asked for with through = ${log.next}.`]),
 ];
 
@@ -64,7 +69,11 @@ const count = (number: number, one: string, many = `${one}s`): string => `${numb
 const named = ({ role, id, name }: Found["groups"][number]): string =>
   role === "scope" ? "all selected groups" : (name ?? `${role} ${id ?? ""}`);
 
-const emptied = (entries: Found["log"]["entries"]): string => {
-  const gone = entries.filter(({ content }) => content === "erased").length;
-  return gone === 0 ? "" : `, ${gone} of them without content since an erasure`;
+const without = (entries: Found["log"]["entries"]): string => {
+  const told = { erased: "without content since an erasure", unreadable: "altered since they were recorded" } as const;
+  return (["erased", "unreadable"] as const)
+    .map((content) => ({ content, number: entries.filter((entry) => entry.content === content).length }))
+    .filter(({ number }) => number > 0)
+    .map(({ content, number }) => `, ${number} of them ${told[content]}`)
+    .join("");
 };

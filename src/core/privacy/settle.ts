@@ -4,18 +4,24 @@
  * kept when the person's marker is as young or younger - `erased`, or whatever somebody decided after that. Numbers of the log are
  * not asked: a database that was put back may have got past them before anybody looks.
  */
+import type { AccessLog } from "../audit/access-log.ts";
 import { plainEntry } from "../audit/change-log.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { type Head, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
 import { type ErasureNeeds, erase, takeTurn } from "./erasure.ts";
 import { type LedgerEntry, readLedger } from "./ledger.ts";
+import { destructionDates } from "./receipt.ts";
 
 const causeOfReplay = "restore";
 
+export interface SettleNeeds extends ErasureNeeds {
+  access: Pick<AccessLog, "record">;
+}
+
 /** Run whenever an instance loads the keys of a connection. Throws when it cannot be settled: then there are no keys. */
 export const settleErasures =
-  (needs: ErasureNeeds) =>
+  (needs: SettleNeeds) =>
   async (connectionId: string): Promise<void> => {
     const { ambient, store, secrets } = needs;
     const head = await store.read(connectionId, "head", ids.head);
@@ -56,7 +62,7 @@ const undone = async (
   });
 };
 
-const eraseAgain = async (needs: ErasureNeeds, connectionId: string, undoneEntry: LedgerEntry): Promise<void> => {
+const eraseAgain = async (needs: SettleNeeds, connectionId: string, undoneEntry: LedgerEntry): Promise<void> => {
   const { person } = undoneEntry;
   const head = await needs.store.read(connectionId, "head", ids.head);
   // Whoever was at it when the ledger was read may be done by now.
@@ -65,5 +71,22 @@ const eraseAgain = async (needs: ErasureNeeds, connectionId: string, undoneEntry
   // The ledger comes first: this is an erasure under way, and not one that was undone.
   if (erasing?.entry.object === person && erasing.entry.cause !== causeOfReplay) return;
   const entry = plainEntry(needs.ambient, { kind: "person", op: "erased", object: person, cause: causeOfReplay });
-  await erase(needs, await takeTurn(needs, head, entry));
+  const erased = Date.parse(await erase(needs, await takeTurn(needs, head, entry)));
+  await recordAgain(needs, connectionId, person, erased);
+};
+
+/** Of the database that was put back there may be a backup already, which holds the person and is younger than the first receipt says. */
+const recordAgain = async (needs: SettleNeeds, connectionId: string, person: string, at: number): Promise<void> => {
+  const connection = await needs.store.read(connectionId, "connection", ids.connection);
+  if (!connection) return;
+  await needs.access.record(connection.workspaceId, {
+    what: "person-erased",
+    route: "people.erase",
+    subject: "system",
+    ip: "unknown",
+    connectionId,
+    objects: [person],
+    receipt: destructionDates(at),
+    correlationId: needs.ambient.ulid(),
+  });
 };

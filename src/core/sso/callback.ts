@@ -7,22 +7,25 @@ import { openName } from "../connections/name.ts";
 import type { OpenNeeds } from "../connections/open.ts";
 import { sameBrowser } from "../consent/handshakes.ts";
 import type { Visitor } from "../consent/sign-in.ts";
+import { noteUse } from "../consent/usage.ts";
+import { personId } from "../crypto/key-ring.ts";
 import { AppError, type ProblemCode } from "../errors.ts";
 import type { OneTimeNeeds } from "../one-time.ts";
 import { ids } from "../store/documents.ts";
 import type { TenantIndex } from "../store/ports.ts";
-import { type AdmissionNeeds, admission, type Verdict } from "./admission.ts";
+import { admission } from "./admission.ts";
 import { upstream } from "./authorize.ts";
 import type { SsoClient } from "./clients.ts";
 import { identityOf } from "./identity.ts";
+import { type Candidate, type NewcomerNeeds, withoutNewcomer } from "./newcomer.ts";
 import { asOAuthError, OAuthError, type OAuthErrorCode } from "./oauth-error.ts";
 import type { SignedInPerson, SignInGateway } from "./ports.ts";
 import { answerTo, refusalTo } from "./request.ts";
 import { type Asked, begin, consume, find, type Steps } from "./steps.ts";
 import { type UsableConnection, usableConnection } from "./usable.ts";
 
-export interface CallbackNeeds extends OneTimeNeeds, OpenNeeds, AdmissionNeeds {
-  store: OpenNeeds["store"] & AdmissionNeeds["store"];
+export interface CallbackNeeds extends OneTimeNeeds, OpenNeeds, NewcomerNeeds {
+  store: NewcomerNeeds["store"];
   keys: OneTimeNeeds["keys"] & OpenNeeds["keys"];
   signIns: SignInGateway;
   tenants: Pick<TenantIndex, "connectionsOf" | "remove">;
@@ -34,7 +37,7 @@ export interface CallbackNeeds extends OneTimeNeeds, OpenNeeds, AdmissionNeeds {
 export type Return =
   | { kind: "redirect"; redirect: string; refusal: OAuthError | null }
   /** Several connections fit: the person says which one is meant. */
-  | { kind: "choice"; secret: string; options: { connection: string; name: string }[]; origin: string };
+  | { kind: "choice"; secret: string; options: { connection: string; name: string }[] };
 
 /** Throws only when the attempt itself is unusable or belongs to another browser: then there is nobody to answer. */
 export const microsoftCallback =
@@ -46,12 +49,14 @@ export const microsoftCallback =
     if (!sameBrowser(content, visitor.cookie)) throw new AppError("sign-in-attempt-unusable");
     const client = clientOf(needs, content.asked);
     await consume(needs)(found);
-    const record = recordIn(needs, visitor, content.asked);
+    const arrival = { client, asked: content.asked, visitor, record: recordIn(needs, visitor, content.asked) };
+    let proven: SignedInPerson | null = null;
     try {
       if (query.has("error")) throw fromMicrosoft(query.get("error") ?? "", content.silent);
       const { tid, nonce, verifier } = content;
       const person = await needs.signIns.redeem({ tid, query, state, nonce, verifier });
       if (person.tid !== tid) throw new AppError("sign-in-failed");
+      proven = person;
       if (isTooOld(content, person, needs.ambient.now())) {
         if (content.silent) throw new OAuthError("login_required", "sign-in-too-old");
         if (content.repeated) throw new AppError("sign-in-too-old");
@@ -59,13 +64,11 @@ export const microsoftCallback =
         const redirect = await upstream(needs)({ ...content, repeated: true }, again);
         return { kind: "redirect", redirect, refusal: null };
       }
-      return await admit(needs, client, content, person, record);
+      return await admit(needs, content, person, arrival);
     } catch (error) {
       const refusal = asOAuthError(error);
       const usable = content.connection === null ? null : await usableConnection(needs)(client, content.connection);
-      // Who it was is not known, or not proven.
-      if (usable && !isRecorded(error))
-        await record(usable, { what: "refused", subject: "unproven", refusal: refusal.description });
+      if (usable) await recordFailure(arrival, usable, proven, error);
       return { kind: "redirect", redirect: refusalTo(content.asked, needs.issuer, refusal), refusal };
     }
   };
@@ -83,14 +86,15 @@ export const chooseConnection =
     if (!sameBrowser(found.content, visitor.cookie)) throw new AppError("sign-in-attempt-unusable");
     const client = clientOf(needs, asked);
     await consume(needs)(found);
-    const record = recordIn(needs, visitor, asked);
+    const arrival = { client, asked, visitor, record: recordIn(needs, visitor, asked) };
+    const usable = connections.includes(connection) ? await usableConnection(needs)(client, connection) : null;
     try {
-      const usable = connections.includes(connection) ? await usableConnection(needs)(client, connection) : null;
       if (usable?.tid !== person.tid) throw new AppError("sign-in-not-offered");
       const verdict = await admission(needs)(usable, person);
-      return { redirect: await letIn(needs, asked, person, { usable, verdict }, record), refusal: null };
+      return { redirect: await letIn(needs, person, { usable, verdict }, arrival), refusal: null };
     } catch (error) {
       const refusal = asOAuthError(error);
+      if (usable) await recordFailure(arrival, usable, person, error);
       return { redirect: refusalTo(asked, needs.issuer, refusal), refusal };
     }
   };
@@ -102,9 +106,12 @@ const clientOf = ({ ssoClients }: Pick<CallbackNeeds, "ssoClients">, { clientId,
   return client;
 };
 
-interface Candidate {
-  usable: UsableConnection;
-  verdict: Verdict;
+/** Who waits for the answer, and how it is recorded. */
+interface Arrival {
+  client: SsoClient;
+  asked: Asked;
+  visitor: Visitor;
+  record: Recorder;
 }
 
 /** So many connections of one tenant are looked at, the newest. */
@@ -112,11 +119,11 @@ const maxCandidates = 20;
 
 const admit = async (
   needs: CallbackNeeds,
-  client: SsoClient,
-  { asked, tid, connection, browser }: Steps["attempt"],
+  { tid, connection, browser }: Steps["attempt"],
   person: SignedInPerson,
-  record: Recorder,
+  arrival: Arrival,
 ): Promise<Return> => {
+  const { client, asked } = arrival;
   const listed = connection === null ? (await needs.tenants.connectionsOf(tid)).slice(-maxCandidates) : [connection];
   const candidates: Candidate[] = [];
   for (const id of listed) {
@@ -129,7 +136,7 @@ const admit = async (
   const [first = candidates[0]] = admitted;
   if (!first) throw new AppError("sign-in-not-offered");
   if (admitted.length <= 1)
-    return { kind: "redirect", redirect: await letIn(needs, asked, person, first, record), refusal: null };
+    return { kind: "redirect", redirect: await letIn(needs, person, first, arrival), refusal: null };
   const options = admitted.map(({ usable: { doc, context } }) => ({
     connection: doc.connectionId,
     name: openName(context.ring, doc),
@@ -140,23 +147,24 @@ const admit = async (
     browser,
     connections: options.map((option) => option.connection),
   });
-  return { kind: "choice", secret, options, origin: new URL(asked.redirectUri).origin };
+  return { kind: "choice", secret, options };
 };
 
 /** Address of the application with a one-time code. The record is written before. */
 const letIn = async (
   needs: CallbackNeeds,
-  { state, ...asked }: Asked,
   person: SignedInPerson,
-  { usable, verdict }: Candidate,
-  record: Recorder,
+  candidate: Candidate,
+  { client, asked: { state, ...asked }, visitor, record }: Arrival,
 ): Promise<string> => {
+  const { usable, verdict } = await withoutNewcomer(needs)(client, candidate, person, visitor);
   const subject = `person:${verdict.person}`;
   if (verdict.refusal !== null) {
     await record(usable, { what: "refused", subject, refusal: verdict.refusal });
     throw new Recorded(verdict.refusal);
   }
   await record(usable, { what: "sign-in", subject });
+  await noteUse(needs)(usable.doc.connectionId, "signIn");
   const { workspaceId, connectionId } = usable.doc;
   const identity = identityOf(person, asked.scopes, {
     workspace: workspaceId,
@@ -170,7 +178,18 @@ const letIn = async (
 
 /** Its refusal is in the access log already. */
 class Recorded extends AppError {}
-const isRecorded = (error: unknown): boolean => error instanceof Recorded;
+
+/** `who` is null when Microsoft did not prove who it was. */
+const recordFailure = async (
+  { record }: Arrival,
+  usable: UsableConnection,
+  who: SignedInPerson | null,
+  error: unknown,
+): Promise<void> => {
+  if (error instanceof Recorded) return;
+  const subject = who ? `person:${personId(usable.context.ring, who.oid)}` : "unproven";
+  await record(usable, { what: "refused", subject, refusal: asOAuthError(error).description });
+};
 
 type Recorder = (usable: UsableConnection, record: Pick<AccessRecord, "what" | "subject" | "refusal">) => Promise<void>;
 

@@ -22,6 +22,8 @@ export const ssoClients = (address: z.ZodType<string, string>) =>
           /** Of random secrets of 256 bits, so a plain hash suffices; two may overlap while one replaces the other. */
           secretHash: z.union([SecretHash.transform((hash) => [hash]), z.array(SecretHash).min(1).max(2)]).optional(),
           jwks: z.strictObject({ keys: z.array(PublicKey).min(1).max(4) }).optional(),
+          /** May say which user of the product it is who has signed in. */
+          linksPeople: z.boolean().default(false),
           workspaces: z.array(z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "is not a workspace")).optional(),
         })
         .refine(

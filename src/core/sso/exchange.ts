@@ -9,10 +9,10 @@ import { type Found, isOpen, type OneTimeNeeds } from "../one-time.ts";
 import type { HandshakeStore } from "../store/ports.ts";
 import type { SsoClient } from "./clients.ts";
 import type { Identity } from "./identity.ts";
-import { OAuthError, only } from "./oauth-error.ts";
+import { OAuthError, required } from "./oauth-error.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import { accessSeconds, begin, look, type Steps } from "./steps.ts";
-import { usableConnection } from "./usable.ts";
+import { type UsableConnection, usableConnection } from "./usable.ts";
 
 export interface ExchangeNeeds extends OneTimeNeeds, OpenNeeds {
   keys: OneTimeNeeds["keys"] & OpenNeeds["keys"];
@@ -44,14 +44,10 @@ const idTokenSeconds = 300;
 export const exchangeCode =
   (needs: ExchangeNeeds) =>
   async (client: SsoClient, form: URLSearchParams, origin: Origin): Promise<TokenAnswer> => {
-    const required = (name: string): string => {
-      const value = only(form, name);
-      if (value === undefined) throw new OAuthError("invalid_request", `${name} is missing`);
-      return value;
-    };
-    if (required("grant_type") !== "authorization_code")
+    if (required(form, "grant_type") !== "authorization_code")
       throw new OAuthError("unsupported_grant_type", "only authorization_code is answered");
-    const [code, redirectUri, verifier] = [required("code"), required("redirect_uri"), required("code_verifier")];
+    const code = required(form, "code");
+    const [redirectUri, verifier] = [required(form, "redirect_uri"), required(form, "code_verifier")];
 
     const found = await look(needs)("code", code);
     if (!found) throw unusable();
@@ -88,18 +84,24 @@ export const exchangeCode =
     };
   };
 
-/** Throws `invalid_token` alike for what is unknown, expired, revoked, or of a connection that is no longer used. */
 export const userInfo =
   (needs: ExchangeNeeds) =>
   async (token: string, origin: Origin): Promise<Identity> => {
-    const found = await look(needs)("access", token);
-    if (!found || !isOpen(needs, found)) throw new OAuthError("invalid_token", "the access token is not valid");
-    const { clientId, identity } = found.content;
-    const client = needs.ssoClients.find((known) => known.clientId === clientId);
-    if (!client || !(await usableConnection(needs)(client, identity.connection)))
-      throw new OAuthError("invalid_token", "the access token is not valid");
+    const { client, identity } = await signedInBy(needs)(token);
     await record(needs, client, identity, origin);
     return identity;
+  };
+
+/** Throws `invalid_token` alike for what is unknown, expired, revoked, or of a connection that is no longer used. */
+export const signedInBy =
+  (needs: OneTimeNeeds & OpenNeeds & Pick<ExchangeNeeds, "keys" | "ssoClients">) =>
+  async (token: string): Promise<{ client: SsoClient; identity: Identity; usable: UsableConnection }> => {
+    const found = await look(needs)("access", token);
+    const { clientId, identity } = found && isOpen(needs, found) ? found.content : {};
+    const client = needs.ssoClients.find((known) => known.clientId === clientId);
+    const usable = client && identity ? await usableConnection(needs)(client, identity.connection) : null;
+    if (!client || !identity || !usable) throw new OAuthError("invalid_token", "the access token is not valid");
+    return { client, identity, usable };
   };
 
 const unusable = (): OAuthError => new OAuthError("invalid_grant", "the code is not valid here, or no longer");

@@ -7,6 +7,7 @@ export type OAuthErrorCode =
   | "invalid_grant"
   | "invalid_scope"
   | "invalid_token"
+  | "unauthorized_client"
   | "unsupported_grant_type"
   | "unsupported_response_type"
   | "request_not_supported"
@@ -39,6 +40,12 @@ export const only = (parameters: URLSearchParams, name: string): string | undefi
   return values[0] || undefined;
 };
 
+export const required = (parameters: URLSearchParams, name: string): string => {
+  const value = only(parameters, name);
+  if (value === undefined) throw new OAuthError("invalid_request", `${name} is missing`);
+  return value;
+};
+
 /** The application learns the code of what went wrong; of what is ours or a service's fault only that. What is unknown is thrown on. */
 export const asOAuthError = (error: unknown): OAuthError => {
   if (error instanceof OAuthError) return error;
@@ -47,7 +54,7 @@ export const asOAuthError = (error: unknown): OAuthError => {
   if (kind === "forbidden") return new OAuthError("access_denied", code, error);
   if (code === "consent-sign-in-failed")
     return new OAuthError("access_denied", "sign-in-failed" satisfies ProblemCode, error);
-  if (kind === "upstream-unavailable" || kind === "throttled")
+  if (kind === "upstream-unavailable" || kind === "throttled" || code === "changed-meanwhile")
     return new OAuthError("temporarily_unavailable", code, error);
   return new OAuthError("server_error", code, error);
 };

@@ -8,9 +8,10 @@
  * - Any other document that moved is the caller's affair: it must look at the document again before it plans again.
  */
 import type { Ambient } from "../ambient.ts";
-import { logDocument, logTtlSeconds } from "../audit/change-log.ts";
+import { logDocument } from "../audit/change-log.ts";
 import type { EntryDraft } from "../audit/entries.ts";
 import { unrecorded } from "../audit/record-rule.ts";
+import { logSecondsOf } from "../audit/retention.ts";
 import { AppError } from "../errors.ts";
 import { type Head, ids, type LogDoc, type Stored } from "./documents.ts";
 import { type DirectoryStore, type Expiry, UnknownOutcome, type Write } from "./ports.ts";
@@ -69,7 +70,8 @@ export const commit = async (
     if (worker && head.owner !== worker.owner) return { outcome: "lost-turn" };
     if (worker && head.epoch !== worker.epoch) return { outcome: "superseded", head };
     const { _etag: etag, ...clean } = head;
-    const log = entries.length > 0 ? logDocument(connectionId, head, ambient.now(), entries) : null;
+    const log =
+      entries.length > 0 ? logDocument(connectionId, head, ambient.now(), entries, logSecondsOf(ambient)) : null;
     const logBytes = log ? log.doc.body.length + logOverheadBytes : 0;
     const advanced = advance(clean);
     const now = ambient.now();
@@ -80,7 +82,7 @@ export const commit = async (
       sequence: log?.sequence ?? head.sequence,
       chain: log?.chain ?? head.chain,
       commitId,
-      size: grown(head.size, { writes, logBytes }, ambient.now(), logTtlSeconds),
+      size: grown(head.size, { writes, logBytes }, ambient.now(), logSecondsOf(ambient)),
     };
     try {
       const result = await store.write(connectionId, [

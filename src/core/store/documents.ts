@@ -10,11 +10,13 @@ import type { RingContent, RunKeyContent, WrappedKey } from "../crypto/key-ring.
 import type { Sealed } from "../crypto/seal.ts";
 import type { GroupRole } from "../directory/group-roles.ts";
 import type { GuardDay, GuardFinding } from "../directory/guard.ts";
+import type { Arrivals, Lateness } from "../directory/lateness.ts";
 import type { GroupRecord, PersonRecord } from "../directory/records.ts";
 import type { Cursor, Links } from "../directory/run/cursor.ts";
 import type { Pace } from "../directory/run/progress.ts";
 import type { Marker } from "../directory/scope.ts";
 import type { ProblemCode } from "../errors.ts";
+import type { LookAgain, Notified } from "../notifications/mark.ts";
 import type { StepId } from "../wizard/texts.ts";
 import type { PartitionSize } from "./size.ts";
 
@@ -102,14 +104,39 @@ export interface RingDoc extends Base {
   /** Generation of the connection key that wraps it; null while the connection is a draft (then a platform key does). */
   generation: number | null;
   wrapped: Sealed<RingContent>;
+  /** Since when this key wraps it, ms. */
+  wrappedAt: number;
+  /** When something that was begun, or put off, is to be gone on with, ms; null: nothing was. */
+  careAt: number | null;
+  /** The connection key is being replaced; `entry` is what the log is to tell of it. */
+  rotation?: { to: number; entry: EntryDraft };
+  /** The keys in the ring are being replaced. */
+  rekey?: Rekey;
 }
 
-/** Proof that an administrator approved a tier. */
+export interface Rekey {
+  /**
+   * `announced`: the new keys open and do not seal yet, until every instance knows them. `spreading`: they seal, and other instances
+   * may still seal with those before. `resealing`: what those have sealed is sealed again.
+   */
+  phase: "announced" | "spreading" | "resealing";
+  startedAt: string;
+  /** Documents that were sealed again. */
+  resealed: number;
+  /** Where resealing is: a kind of document, and the last id of it that is done. */
+  at: { kind: Kind; after: string | null } | null;
+}
+
+/**
+ * Proof that an administrator approved a tier. Under its own id it is what the product has confirmed; what nobody has confirmed
+ * yet lies beside it and expires.
+ */
 export interface ProofDoc extends Base {
   kind: "proof";
   tier: Tier;
   tid: string;
   clientId: string;
+  /** Application permissions that the tier took when it was approved: all of them were granted. */
   roles: string[];
   provenAt: string;
   /** The administrator: object id, name, address as Microsoft's token said. */
@@ -251,6 +278,8 @@ export interface RunDoc extends Base {
   startedAt: string | null;
   endedAt: string | null;
   settingsVersion: number;
+  /** How late its changes are; absent or null where nothing can be said of that. */
+  lateness?: Lateness | null;
   /** Who asked for it; null for what nobody asked for. */
   requestedBy: Sealed<string> | null;
   /** Of a dry run whose result is to be mailed; absent when no mail was asked for. */
@@ -325,13 +354,29 @@ export interface Head extends Base {
   suspect: boolean;
   /** When people who have left are next to be removed for good. */
   retireAt: number | null;
+  /** When the approvals are next compared with what Microsoft grants, ms; absent or null: there are none. */
+  reviewAt?: number | null;
+  /** What the last review found of a tier and has not confirmed yet: problem code and missing permissions. */
+  doubts?: Partial<Record<Tier, string>>;
+  /** Day on which a tier was last used, where no run tells that: 2026-01-31. */
+  usedOn?: Partial<Record<Tier, string>>;
   /** There are, or were, markers about people: each decision looks for one. */
   marked: boolean;
   lastRound: { startedAt: number; endedAt: number; cause: RunCause; outcome: RunOutcome; requests: number } | null;
+  /** Keys of the feeds that the connection is enlisted for in the ledger of subscriptions; absent: none. */
+  enlisted?: string[];
+  /** Notifications that no round has answered yet. */
+  notified?: Notified | null;
+  /** A slice that could not go on waits until then, ms: whatever comes meanwhile waits too. */
+  restUntil?: number;
+  /** A notified round has found nothing, and it is looked again. */
+  again?: LookAgain | null;
+  /** How late changes have arrived. */
+  arrivals?: Arrivals;
   counters: { people: number; groups: number; memberships: number };
   size: PartitionSize;
-  /** Object ids of groups that are removed and have shards left. */
-  emptying: string[];
+  /** Document ids of groups that are removed and have shards left, and whether the product saw them. */
+  emptying: { id: string; shown: boolean }[];
   /** Whose erasure is under way; absent: nobody's. */
   erasing?: Erasing;
   /** Removals of the last days, for the guard. */
@@ -367,6 +412,20 @@ export interface LogDoc extends Base {
   body: string;
 }
 
+/** Something that was begun in Microsoft 365 and of which nobody knows yet what became. Goes with its outcome. */
+export interface OperationDoc extends Base {
+  kind: "operation";
+  /** In the catalogue of operations. */
+  name: string;
+  about: { person?: string; group?: string };
+  /** What finding out takes. */
+  target: Sealed<unknown>;
+  begunAt: string;
+  /** When Microsoft is next asked what became of it, ms. */
+  checkAt: number;
+  checks: number;
+}
+
 export type DirectoryDoc =
   | Head
   | ConnectionDoc
@@ -382,6 +441,7 @@ export type DirectoryDoc =
   | BlacklistDoc
   | ProductGroupsDoc
   | SettingsDoc
+  | OperationDoc
   | LogDoc;
 export type Kind = DirectoryDoc["kind"];
 export type DocOf<K extends Kind> = Extract<DirectoryDoc, { kind: K }>;
@@ -392,6 +452,7 @@ export const ids = {
   ring: "ring" as const,
   security: "security" as const,
   proof: (tier: Tier): string => `proof:${tier}`,
+  unconfirmedProof: (tier: Tier): string => `proof:${tier}:unconfirmed`,
   person: (personId: string): string => `u:${personId}`,
   marker: (personId: string): string => `x:${personId}`,
   productUser: (index: string): string => `p:${index}`,
@@ -401,6 +462,7 @@ export const ids = {
   blacklist: (version: number, part: number): string => `b:${version}:${part}`,
   productGroups: (version: number): string => `pg:${version}`,
   settings: (version: number): string => `s:${String(version).padStart(10, "0")}`,
+  operation: (operationId: string): string => `o:${operationId}`,
   log: (first: number): string => `l:${String(first).padStart(16, "0")}`,
 };
 

@@ -25,6 +25,7 @@ export const newHead = (connectionId: string, commitId: string): Head => ({
   links: null,
   suspect: false,
   retireAt: null,
+  reviewAt: null,
   marked: false,
   lastRound: null,
   counters: { people: 0, groups: 0, memberships: 0 },

@@ -5,10 +5,14 @@
 import type { Sealed } from "../crypto/seal.ts";
 import type { DirectoryDoc, DocOf, Head, Kind, Stored } from "./documents.ts";
 
+declare const onlySealedAnew: unique symbol;
+/** Nothing but ciphertexts differ from what was stored: no change that the log would have to tell of. Made by `resealedWrite` only. */
+export type Resealed = true & { readonly [onlySealedAnew]: true };
+
 /** Replace and delete carry the ETag of the very document they were planned from; a create never overwrites. */
 export type Write = (
   | { op: "create"; doc: DirectoryDoc }
-  | { op: "replace"; doc: DirectoryDoc; etag: string }
+  | { op: "replace"; doc: DirectoryDoc; etag: string; resealed?: Resealed }
   | { op: "delete"; id: string; etag: string }
 ) & {
   /** Bytes by which the partition grows; absent: the size of what is created. */
@@ -49,7 +53,8 @@ export type ListedKind =
   | "run"
   | "blacklist"
   | "product-groups"
-  | "settings";
+  | "settings"
+  | "operation";
 
 /** One connection's documents. Every call names the connection; there is no call that spans two. */
 export interface DirectoryStore {
@@ -81,8 +86,13 @@ export interface DirectoryStore {
     index: "mailIndex" | "upnIndex",
     values: readonly string[],
   ): Promise<Map<string, number>>;
-  /** Deactivated people who left before this time, who left first first. */
-  leftBefore(connectionId: string, time: string, limit: number): Promise<Stored<DocOf<"person">>[]>;
+  /** People of this state (absent: deactivated) who left before this time, who left first first. */
+  leftBefore(
+    connectionId: string,
+    time: string,
+    limit: number,
+    state?: "deactivated" | "removed",
+  ): Promise<Stored<DocOf<"person">>[]>;
   /** Ids only, in id order. */
   listIds(
     connectionId: string,
@@ -100,12 +110,22 @@ export interface DirectoryStore {
   loggedAt(connectionId: string, after: number): Promise<string | null>;
   /** Object ids of the groups whose shards contain the person. */
   groupsOf(connectionId: string, personId: string): Promise<string[]>;
-  /** Of every connection that has a log: how far it has come. Without a connection, like the next three. */
+  /** Object ids of the groups that are shown and in which the group lies. */
+  groupsAround(connectionId: string, groupId: string): Promise<string[]>;
+  /** Of every connection that has a log: how far it has come. Without a connection, like the next four. */
   heads(): Promise<{ connectionId: string; sequence: number; chain: string }[]>;
   /** Connections whose head's `wakeAt` has come. */
   due(now: number, limit: number): Promise<string[]>;
   /** Connections whose head's `retireAt` has come. */
   dueToRetire(now: number, limit: number): Promise<string[]>;
+  /** Connections whose head's `reviewAt` has come. */
+  dueToReview(now: number, limit: number): Promise<string[]>;
+  /** Connections whose ring's `careAt` has come, and those of which nothing was put off and the ring was wrapped before. */
+  dueForKeyCare(now: number, wrappedBefore: number, limit: number): Promise<string[]>;
+  /** Whether the ring of any draft was wrapped at this time or before. */
+  hasDraftWrappedBy(time: number): Promise<boolean>;
+  /** Connections with an operation whose `checkAt` has come. */
+  dueToCheck(now: number, limit: number): Promise<string[]>;
   /** Connections whose head's `tellAt` has come. */
   dueToTell(now: number, limit: number): Promise<string[]>;
   /** Sets `tellAt`, if head still has what was `seen` of it (null: in any case). False when it has moved on. */

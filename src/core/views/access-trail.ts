@@ -1,11 +1,17 @@
-/** The access log of a workspace, newest first: who read what, who was refused, which connections came and went. */
+/**
+ * The access log of a workspace, newest first: who read what, who was refused, which connections came and went. It is no way round
+ * the rights on a connection: where somebody may not read the audit, what is about that connection is left out.
+ */
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
-import { type AccessTrail, accessTtlSeconds, type FoundRecord } from "../audit/access-log.ts";
+import { type AccessTrail, type FoundRecord, Receipt } from "../audit/access-log.ts";
 import { Actor } from "../audit/entries.ts";
+import { longestLogSeconds } from "../audit/retention.ts";
+import { callerOn } from "../connections/security.ts";
 import type { Caller } from "../context.ts";
-import { rangeOf, subjectFilter, timeFilter } from "./audit.ts";
-import type { PageRequest } from "./readable.ts";
+import { isAppError } from "../errors.ts";
+import { actorSearch, isBy, rangeOf, subjectFilter, timeFilter } from "./audit.ts";
+import type { PageRequest, ViewNeeds } from "./readable.ts";
 
 export const accessKinds = [
   "read",
@@ -30,8 +36,8 @@ export const AccessEntry = z.strictObject({
   objects: z.array(z.string()),
   /** Problem code of a refusal. */
   refusal: z.string().nullable(),
-  /** Of an erasure: from when on the person is gone from where. */
-  receipt: z.strictObject({ live: z.string(), caches: z.string(), backups: z.string() }).nullable(),
+  /** Of an erasure, or of a connection that was deleted: from when on what was destroyed is gone from where. */
+  receipt: Receipt.nullable(),
   correlationId: z.string().nullable(),
 });
 export type AccessEntry = z.infer<typeof AccessEntry>;
@@ -52,11 +58,12 @@ export const accessFilter = {
   connection: word.optional(),
   actor: subjectFilter.optional(),
 };
-const Filter = z.strictObject(accessFilter);
-export type AccessFilter = z.infer<typeof Filter>;
+export const AccessSearch = z.strictObject({ ...accessFilter, ...actorSearch });
+export type AccessFilter = z.infer<typeof AccessSearch>;
 
-export interface AccessTrailNeeds {
+export interface AccessTrailNeeds extends Pick<ViewNeeds, "keys"> {
   ambient: Pick<Ambient, "now">;
+  store: Pick<ViewNeeds["store"], "read">;
   access: AccessTrail;
 }
 
@@ -72,13 +79,15 @@ interface Position {
 }
 
 export const readAccess =
-  ({ ambient, access }: AccessTrailNeeds) =>
+  (needs: AccessTrailNeeds) =>
   async (caller: Caller, filter: AccessFilter, page: PageRequest): Promise<AccessPage> => {
+    const { ambient, access } = needs;
+    const isReadable = readableConnections(needs, caller);
     const now = ambient.now();
     const range = rangeOf(filter);
     // Nobody has a record from tomorrow, and none is kept longer.
     const to = Math.min(range.to ?? now + 1, now + 1);
-    const from = Math.max(range.from ?? 0, now - accessTtlSeconds * 1000);
+    const from = Math.max(range.from ?? 0, now - longestLogSeconds * 1000);
     let at: Position | null =
       page.after === undefined ? { from, to, month: monthOf(to - 1), before: undefined } : positionIn(page.after);
     const items: AccessEntry[] = [];
@@ -96,7 +105,7 @@ export const readAccess =
       });
       const wanted = page.limit - items.length;
       const matching = found.map(asEntry).filter((entry) => matches(entry, filter));
-      const shown = matching.slice(0, wanted);
+      const shown = await firstOf(matching, wanted, ({ connection }) => connection === null || isReadable(connection));
       items.push(...shown);
       const last = shown.length === wanted ? shown.at(-1) : undefined;
       const reached: string | undefined = last?.id ?? found.at(-1)?.id;
@@ -107,6 +116,35 @@ export const readAccess =
     }
     return { items, next: at && [at.from, at.to, at.month, at.before ?? ""].join("."), scanned };
   };
+
+/** What a request asked once it knows; a connection that no longer exists has no list of rights either. */
+const readableConnections = (needs: AccessTrailNeeds, caller: Caller): ((connection: string) => Promise<boolean>) => {
+  const known = new Map<string, Promise<boolean>>();
+  const ask = async (connection: string): Promise<boolean> => {
+    try {
+      return (await callerOn(needs)(caller, connection)).permissions.has("audit:read");
+    } catch (error) {
+      // Its deletion is under way: there is a list, and nobody can read it any more.
+      if (isAppError(error, "connection-not-found")) return false;
+      throw error;
+    }
+  };
+  return (connection) => {
+    const answer = known.get(connection) ?? ask(connection);
+    known.set(connection, answer);
+    return answer;
+  };
+};
+
+const firstOf = async <T>(
+  items: readonly T[],
+  count: number,
+  isMeant: (item: T) => boolean | Promise<boolean>,
+): Promise<T[]> => {
+  const found: T[] = [];
+  for (const item of items) if (found.length < count && (await isMeant(item))) found.push(item);
+  return found;
+};
 
 const asEntry = ({ id, at, record }: FoundRecord): AccessEntry => {
   if (!record)
@@ -139,10 +177,10 @@ const asEntry = ({ id, at, record }: FoundRecord): AccessEntry => {
   };
 };
 
-const matches = (entry: AccessEntry, { what, connection, actor }: AccessFilter): boolean =>
+const matches = (entry: AccessEntry, { what, connection, ...who }: AccessFilter): boolean =>
   (what === undefined || entry.what === what) &&
   (connection === undefined || entry.connection === connection) &&
-  (actor === undefined || entry.actor?.subject === actor || entry.actor?.asserted?.subject === actor);
+  isBy(entry.actor, who);
 
 const monthOf = (milliseconds: number): string => iso(milliseconds).slice(0, 7);
 

@@ -6,10 +6,11 @@
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import { daysBetween, findAnchors, statementOf } from "../audit/anchors.ts";
-import { chainNext, entriesOf, logTtlSeconds } from "../audit/change-log.ts";
+import { chainNext, entriesOf } from "../audit/change-log.ts";
 import { csvRow } from "../audit/csv.ts";
 import type { Actor } from "../audit/entries.ts";
 import { entriesBetween } from "../audit/moments.ts";
+import { longestLogSeconds } from "../audit/retention.ts";
 import { readHead } from "../connections/change.ts";
 import type { Caller } from "../context.ts";
 import type { SecretStore } from "../store/ports.ts";
@@ -98,7 +99,7 @@ const opening = async (
 ): Promise<string[]> => {
   if (format === "csv") return [csvRow(auditColumns)];
   const now = needs.ambient.now();
-  const from = Math.max(range.from ?? 0, now - logTtlSeconds * 1000);
+  const from = Math.max(range.from ?? 0, now - longestLogSeconds * 1000);
   // The anchor after the end is the first that covers it.
   const to = Math.min((range.to ?? now) + 86_400_000, now);
   const { anchors, keys } = await findAnchors(needs)(connection, daysBetween(from, to));

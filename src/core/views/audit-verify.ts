@@ -6,7 +6,8 @@ import { z } from "zod";
 import type { Ambient } from "../ambient.ts";
 import { PublicKey } from "../audit/anchor-keys.ts";
 import { type Anchor, daysBetween, findAnchors } from "../audit/anchors.ts";
-import { chainStart, logTtlSeconds } from "../audit/change-log.ts";
+import { chainStart } from "../audit/change-log.ts";
+import { logSecondsOf } from "../audit/retention.ts";
 import { beginWalk, type Checkpoint, type Finding, type WalkState, walkChain } from "../audit/walk.ts";
 import { readHead } from "../connections/change.ts";
 import type { Caller } from "../context.ts";
@@ -43,7 +44,7 @@ export const Verification = z.strictObject({
 export type Verification = z.infer<typeof Verification>;
 
 export interface VerifyNeeds extends ViewNeeds {
-  ambient: Pick<Ambient, "now" | "randomBytes">;
+  ambient: Pick<Ambient, "now" | "randomBytes" | "logDays">;
   secrets: SecretStore;
 }
 
@@ -78,15 +79,12 @@ export const verifyStored =
     const now = ambient.now();
     const head = await readHead(store, connectionId);
     const asked = { from: range.from ?? 0, to: Math.min(range.to ?? now, now) };
-    // What is recorded after an anchor of this time has not expired: it has to be there.
-    const oldest = Math.max(
-      asked.from - aroundDays * dayMilliseconds,
-      now - logTtlSeconds * 1000 + 2 * dayMilliseconds,
-      0,
-    );
+    const oldest = Math.max(asked.from - aroundDays * dayMilliseconds, now - logSecondsOf(ambient) * 1000, 0);
     const newest = Math.max(oldest, Math.min(asked.to + aroundDays * dayMilliseconds, now));
     const days = daysBetween(oldest, newest);
-    const { anchors, broken, keys } = await findAnchors({ ambient, secrets })(connectionId, days);
+    const { anchors: found, broken, keys } = await findAnchors({ ambient, secrets })(connectionId, days);
+    // What was recorded after such an anchor has not expired: it has to be there.
+    const anchors = found.filter(({ at, logDays }) => Date.parse(at) + (logDays - 2) * dayMilliseconds > now);
 
     const fromAnchor = anchors.findLast(({ at }) => Date.parse(at) <= asked.from);
     const begun = after === undefined ? await beginningOf(store, connectionId, anchors, fromAnchor) : stateIn(after);
@@ -136,13 +134,14 @@ const checkpointOf = (anchor: Anchor | undefined): Checkpoint | null =>
 
 type Begun = { from: Verification["from"]; state: WalkState };
 
+const begunAt = (from: Verification["from"]): Begun => ({ from, state: beginWalk(from) });
+
 const beginningOf = async (
   store: VerifyNeeds["store"],
   connectionId: string,
   anchors: readonly Anchor[],
   wanted: Anchor | undefined,
 ): Promise<Begun> => {
-  const begunAt = (from: Verification["from"]): Begun => ({ from, state: beginWalk(from) });
   const [first] = await store.log(connectionId, 0, 1);
   // Without the one that is wanted: one before the oldest entry shows that what came after it was taken away.
   const anchor = wanted ?? anchors.findLast(({ sequence }) => first && sequence < first.first - 1);

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { entriesOf } from "../audit/change-log.ts";
-import { Actor } from "../audit/entries.ts";
+import { Actor, personIn } from "../audit/entries.ts";
 import { entriesBetween } from "../audit/moments.ts";
 import { readHead } from "../connections/change.ts";
 import type { OpenedConnection } from "../connections/open.ts";
@@ -14,7 +14,7 @@ import type { DocOf, Stored } from "../store/documents.ts";
 import { ChangeView, changeViews } from "./changes.ts";
 import { openReadable, type PageRequest, type ViewNeeds } from "./readable.ts";
 
-export const AuditEntry = ChangeView.omit({ matchHints: true, actor: true }).extend({
+export const AuditEntry = ChangeView.omit({ matchHints: true, blocked: true, actor: true }).extend({
   /** Null: the system did it, or it is withheld. */
   actor: Actor.nullable(),
 });
@@ -51,8 +51,14 @@ export const auditFilter = {
   /** Subject of who did it. Actors are sealed: each of those looked at is opened and compared. */
   actor: subjectFilter.optional(),
 };
-const Filter = z.strictObject(auditFilter);
-export type AuditFilter = z.infer<typeof Filter>;
+/** For a body, which no log of addresses has: there a person may be named, and an address. */
+export const actorSearch = {
+  actor: word.optional(),
+  /** The client's, or the one that a program named, as the entries show it. */
+  ip: z.union([z.ipv4(), z.ipv6()]).optional(),
+};
+export const AuditSearch = z.strictObject({ ...auditFilter, ...actorSearch });
+export type AuditFilter = z.infer<typeof AuditSearch>;
 
 export const millisecondsOf = (time: string | undefined): number | null =>
   time === undefined ? null : Date.parse(time);
@@ -125,9 +131,9 @@ const lookThrough = async (
   const entries = entriesOf(doc).filter(inRange).toReversed();
   const candidates = entries.filter((entry) => matches(entry, filter));
   // Of whom an actor is looked for, more may have to be opened than are shown.
-  const first = filter.actor === undefined ? candidates.slice(0, wanted) : candidates;
+  const first = asksWho(filter) ? candidates : candidates.slice(0, wanted);
   const views = (await changeViews(store, opened, first, permissions)).map(asAuditEntry);
-  const found = filter.actor === undefined ? views : views.filter(({ actor }) => isBy(actor, filter.actor));
+  const found = views.filter(({ actor }) => isBy(actor, filter));
   const items = found.slice(0, wanted);
   const last = items.at(-1);
   const isFull = items.length === wanted && last !== undefined;
@@ -138,21 +144,30 @@ const lookThrough = async (
   };
 };
 
-export const asAuditEntry = ({ matchHints: _hints, actor = null, ...view }: ChangeView): AuditEntry => ({
+export const asAuditEntry = ({
+  matchHints: _hints,
+  blocked: _blocked,
+  actor = null,
+  ...view
+}: ChangeView): AuditEntry => ({
   ...view,
   actor,
 });
 
-const matches = (entry: Entry, { kind, op, object, person, actor }: AuditFilter): boolean =>
+const matches = (entry: Entry, { kind, op, object, person, ...who }: AuditFilter): boolean =>
   (kind === undefined || entry.kind === kind) &&
   (op === undefined || entry.op === op) &&
   (object === undefined || entry.object === object) &&
-  (person === undefined || (entry.object === person && (entry.kind === "person" || entry.kind === "product-user"))) &&
-  (actor === undefined || entry.actor !== undefined);
+  (person === undefined || personIn(entry) === person) &&
+  (!asksWho(who) || entry.actor !== undefined);
+
+type Who = Pick<AuditFilter, "actor" | "ip">;
+const asksWho = ({ actor, ip }: Who): boolean => actor !== undefined || ip !== undefined;
 
 /** Also the person for whom a program acted. */
-const isBy = (actor: Actor | null, subject: string | undefined): boolean =>
-  actor?.subject === subject || (actor?.asserted?.subject !== undefined && actor.asserted.subject === subject);
+export const isBy = (by: Actor | null, { actor, ip }: Who): boolean =>
+  (actor === undefined || by?.subject === actor || by?.asserted?.subject === actor) &&
+  (ip === undefined || by?.ip === ip.toLowerCase() || by?.asserted?.ip === ip.toLowerCase());
 
 const positionIn = (text: string): Position => {
   const [after = 0, through = 0, below = 0] = text.split(".").map(Number);

@@ -1,76 +1,45 @@
 /**
  * The change feed: entries of the log after a sequence, with their content opened. The product replays them in order; applying
- * one twice does no harm. Ids of managers and nested groups may name somebody who is not synchronised: they count only while
- * the product holds that object itself.
+ * one twice does no harm. Ids of managers may name somebody who is not synchronised: they count only while the product holds
+ * that person itself.
  */
 import { z } from "zod";
 import type { Ambient } from "../ambient.ts";
-import { entriesOf, openActor, openChanges } from "../audit/change-log.ts";
-import { Actor, type EntryDraft } from "../audit/entries.ts";
+import { entriesOf, openActor } from "../audit/change-log.ts";
+import { contentOf, type PersonKey, personKeyOf, unlessBroken } from "../audit/content.ts";
+import { Actor, clearParts, type EntryDraft, personIn } from "../audit/entries.ts";
 import { withoutAddresses } from "../connections/blacklist.ts";
 import { readHead } from "../connections/change.ts";
 import { type OpenedConnection, tenantInUse } from "../connections/open.ts";
 import { isAdministratorOf } from "../consent/sign-in.ts";
 import type { Caller, ConnectionContext } from "../context.ts";
-import { openPersonKey } from "../crypto/key-ring.ts";
-import { type ContentKey, sealedUnder } from "../crypto/seal.ts";
 import { AppError } from "../errors.ts";
+import { isBlocked } from "../feed/blocked.ts";
 import { MatchHints, matchHintsOf } from "../feed/match-hints.ts";
 import { type Head, ids, type Stored } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
 import { openReadable, type ViewNeeds } from "./readable.ts";
 
-const Id = z.string();
-
 /** Grows when a consumer that knows the form so far would go wrong; a new member that may be left out is no new version. */
 export const eventVersion = 1;
 
 export const ChangeView = z.strictObject({
+  ...clearParts,
   sequence: z.int(),
-  id: Id,
-  at: z.iso.datetime(),
   /** `<kind>.<op>`; its form is in `/api/v1/events.json`. */
   type: z.string(),
   version: z.literal(eventVersion),
-  kind: z.enum(["connection", "tier", "settings", "security", "run", "person", "group", "members", "product-user"]),
-  op: z.enum([
-    "created",
-    "updated",
-    "deactivated",
-    "kept",
-    "enabled",
-    "excluded",
-    "revived",
-    "removed",
-    "erased",
-    "changed",
-    "requested",
-    "stopped",
-    "approved",
-    "cancelled",
-    "ended",
-  ]),
-  object: Id,
-  cause: z.string(),
-  run: Id.optional(),
-  correlationId: z.string().optional(),
-  /** Of a group: which one of the product it is. */
-  productGroup: z.string().optional(),
-  /** Groups a person is in at the moment of becoming active. */
-  groups: z.array(Id).optional(),
-  added: z.array(Id).optional(),
-  removed: z.array(Id).optional(),
-  childrenAdded: z.array(Id).optional(),
-  childrenRemoved: z.array(Id).optional(),
-  evidence: z.string().optional(),
   /**
    * `erased`: there was content, and its key no longer exists. `withheld`: an administrator's approval that this workspace has
    * not confirmed (it may have come from anybody who was sent the link), or rights of people, for whoever may not see them.
+   * `unreadable`: the entry was altered after it was recorded; what can be opened of it is shown, and verification names it.
    */
-  content: z.enum(["open", "erased", "withheld"]),
+  content: z.enum(["open", "erased", "withheld", "unreadable"]),
   changes: z.array(z.strictObject({ field: z.string(), before: z.unknown(), after: z.unknown() })),
   /** Of somebody who is new: what the product may recognise the person by. */
   matchHints: MatchHints.optional(),
+  /** In the feed, of a person: may not sign in any more, and what was begun by signing in is to end. */
+  blocked: z.literal(true).optional(),
   /** For callers with `audit:read`: who did it; null for what the system did. */
   actor: Actor.nullable().optional(),
 });
@@ -114,7 +83,9 @@ export const readChanges =
     }
     const entries = await entriesAfter(store, head, after, limit);
     return {
-      items: await changeViews(store, opened, entries, caller.permissions),
+      items: (await changeViews(store, opened, entries, caller.permissions)).map((view) =>
+        isBlocked(view) ? { ...view, blocked: true } : view,
+      ),
       next: entries.at(-1)?.sequence ?? after,
       sequence: head.sequence,
       chain: head.chain,
@@ -146,8 +117,6 @@ const entriesAfter = async (
   return found.slice(0, limit);
 };
 
-const isAboutPerson = ({ kind }: EntryDraft): boolean => kind === "person" || kind === "product-user";
-
 /** Entries as this caller may see them. */
 export const changeViews = async (
   store: DirectoryStore,
@@ -158,38 +127,39 @@ export const changeViews = async (
   const showActors = permissions.has("audit:read");
   const showBlacklist = permissions.has("integration:setup");
   const showRights = showActors || permissions.has("integration:secure");
-  const people = entries.filter((entry) => entry.changes && isAboutPerson(entry)).map(({ object }) => object);
+  const people = entries.flatMap((entry) => (entry.changes ? (personIn(entry) ?? []) : []));
   const keys = await personKeys(store, context, people);
   return entries.map((entry) => {
-    const { changes, actor, ...rest } = entry;
+    const { changes: _changes, actor: _actor, ...rest } = entry;
     const clear = { ...rest, type: `${entry.kind}.${entry.op}`, version: eventVersion } as const;
-    if (isUnconfirmed(context, entry, tenantInUse(doc)))
+    const actor = actorIn(context, entry);
+    if (isUnconfirmed(entry, actor, tenantInUse(doc)))
       return { ...clear, content: "withheld", changes: [], ...(showActors ? { actor: null } : {}) };
     if (entry.kind === "security" && !showRights) return { ...clear, content: "withheld", changes: [] };
-    const key = isAboutPerson(entry) ? keys.get(entry.object) : context.ring.sealing;
-    // A person who was erased and came back has a new key, which opens nothing of before.
-    const readable = !changes || (key !== undefined && sealedUnder(changes) === key.id);
-    const opened = readable && key ? openChanges(key, context.connectionId, entry) : [];
+    const { content, changes } = contentOf(context, entry, keys.get(personIn(entry) ?? ""));
+    const isAltered = actor === "unreadable" || entry.kind === "entry";
     const mayName = showBlacklist || entry.kind !== "settings";
-    const isNewPerson = readable && entry.kind === "person" && entry.op === "created";
+    const isNewPerson = content === "open" && entry.kind === "person" && entry.op === "created";
     return {
       ...clear,
-      content: readable ? "open" : "erased",
-      changes: (mayName ? opened : opened.map(withoutAddresses)).map(asShown),
-      ...(isNewPerson ? { matchHints: matchHintsOf(opened) } : {}),
-      ...(showActors
-        ? { actor: actor ? openActor(context.ring, context.connectionId, { ...entry, actor }) : null }
-        : {}),
+      content: isAltered ? "unreadable" : content,
+      changes: (mayName ? changes : changes.map(withoutAddresses)).map(asShown),
+      ...(isNewPerson ? { matchHints: matchHintsOf(changes) } : {}),
+      ...(showActors ? { actor: actor === "unreadable" ? null : actor } : {}),
     };
   });
 };
 
-/** An approval of another tenant than the one that the workspace has confirmed since. */
-const isUnconfirmed = ({ ring, connectionId }: ConnectionContext, entry: Entry, tid: string | null): boolean => {
-  const { cause, actor } = entry;
-  if (cause !== "consent" || !actor) return false;
-  return !isAdministratorOf(tid, openActor(ring, connectionId, { ...entry, actor }).subject);
+/** Who did it; null for what the system did. */
+const actorIn = ({ ring, connectionId }: ConnectionContext, entry: Entry): Actor | null | "unreadable" => {
+  const { actor } = entry;
+  if (!actor) return null;
+  return unlessBroken(() => openActor(ring, connectionId, { ...entry, actor })) ?? "unreadable";
 };
+
+/** An approval of another tenant than the one that the workspace has confirmed since, or of nobody knows which. */
+const isUnconfirmed = ({ cause }: Entry, actor: ReturnType<typeof actorIn>, tid: string | null): boolean =>
+  cause === "consent" && actor !== null && (actor === "unreadable" || !isAdministratorOf(tid, actor.subject));
 
 const asShown = ({ field, before, after }: { field: string; before: unknown; after: unknown }) => ({
   field,
@@ -201,13 +171,11 @@ const personKeys = async (
   store: DirectoryStore,
   { connectionId, ring }: ConnectionContext,
   personIds: readonly string[],
-): Promise<Map<string, ContentKey>> => {
-  const keys = new Map<string, ContentKey>();
+): Promise<Map<string, PersonKey>> => {
+  const keys = new Map<string, PersonKey>();
   if (personIds.length === 0) return keys;
   const docs = await store.load(connectionId, "person", [...new Set(personIds.map(ids.person))]);
-  for (const personId of new Set(personIds)) {
-    const doc = docs.get(ids.person(personId));
-    if (doc && doc.state !== "erased") keys.set(personId, openPersonKey(ring, connectionId, personId, doc.key));
-  }
+  for (const personId of new Set(personIds))
+    keys.set(personId, personKeyOf(ring, connectionId, personId, docs.get(ids.person(personId)) ?? null));
   return keys;
 };

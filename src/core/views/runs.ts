@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { responsibleOf } from "../access/asserted.ts";
 import { type Ambient, iso } from "../ambient.ts";
-import { logTtlSeconds } from "../audit/change-log.ts";
+import { logSecondsOf } from "../audit/retention.ts";
 import { entryOf, readHead } from "../connections/change.ts";
 import { hintNow, requireAcceptable } from "../connections/change-settings.ts";
 import { directoryTenant } from "../connections/open.ts";
@@ -75,6 +75,8 @@ export const RunView = z.strictObject({
   /** The plan waits for approval until then. */
   waitsUntil: z.iso.datetime().nullable(),
   settingsVersion: z.int(),
+  /** How late its changes came: since a notification, or at most, since the round before began; null where neither can be said. */
+  lateness: z.strictObject({ seconds: z.int(), from: z.enum(["notification", "round-before"]) }).nullable(),
   requestedAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable(),
   endedAt: z.iso.datetime().nullable(),
@@ -138,7 +140,7 @@ const requestOnce = async (
   const runId = ambient.ulid();
   const now = ambient.now();
   const run: RunDoc = {
-    ...newRun(doc, runId, mode, now),
+    ...newRun(ambient, doc, runId, mode, now),
     requestedBy: sealSubject(ambient, context.ring, runSubject(connectionId, runId), responsibleOf(caller)),
     ...(mail ? { mail: { state: "waiting", at: iso(now), reason: null } } : {}),
     ...(proposed ? { impact: true } : {}),
@@ -258,7 +260,13 @@ const requireRunnable = (doc: ConnectionDoc): void => {
   if (doc.settings.paused) throw new AppError("state-conflict", { detail: "The connection is paused." });
 };
 
-const newRun = (doc: ConnectionDoc, runId: string, mode: RequestRun["mode"], now: number): RunDoc => ({
+const newRun = (
+  ambient: Ambient,
+  doc: ConnectionDoc,
+  runId: string,
+  mode: RequestRun["mode"],
+  now: number,
+): RunDoc => ({
   id: ids.run(runId),
   kind: "run",
   connectionId: doc.connectionId,
@@ -277,7 +285,7 @@ const newRun = (doc: ConnectionDoc, runId: string, mode: RequestRun["mode"], now
   endedAt: null,
   settingsVersion: doc.settingsVersion,
   requestedBy: null,
-  ttl: logTtlSeconds,
+  ttl: logSecondsOf(ambient),
 });
 
 /** Newest first. */
@@ -346,6 +354,7 @@ export const runView = (doc: RunDoc, head: Pick<Head, "run" | "counters">): RunV
     guard: doc.guard,
     waitsUntil: null,
     settingsVersion: doc.settingsVersion,
+    lateness: doc.lateness ?? null,
     requestedAt: doc.requestedAt,
     startedAt: doc.startedAt,
     endedAt: doc.endedAt,

@@ -157,6 +157,13 @@ export const fieldTexts: { [Path in SettingPath]: FieldText<At<Settings, Path>> 
     depends: { path: "automatic", is: true },
   },
   paused: { step: "automatic", label: "Pause the whole sync" },
+  "signIn.createPeople": {
+    step: "automatic",
+    label: "Add people when they first sign in",
+    help:
+      "With single sign-on: somebody whom the other steps allow, and whom no sync has brought yet, is added at once instead of " +
+      "waiting for the next sync.",
+  },
 
   "groups.include": { step: "include-groups", label: "Groups come into the product" },
 

@@ -78,10 +78,11 @@ export const callerFrom = (
   const { subject, permissions, roles } = bearer;
   const shared = { subject, permissions, roles, ...request };
   if (bearer.kind === "person") {
+    const { workspaceId, signedInAt } = bearer;
     const speaksForOthers = [workspaceHeader, actorHeader, actorIpHeader].some((name) => headers.get(name) !== null);
     const detail = "Only a listed program names a workspace, or a person it works for.";
     return {
-      caller: { ...shared, workspaceId: bearer.workspaceId },
+      caller: { ...shared, workspaceId, ...(signedInAt === undefined ? {} : { signedInAt }) },
       refusal: speaksForOthers ? new AppError("permission-missing", { detail }) : null,
     };
   }

@@ -24,6 +24,8 @@ export interface Edge {
   callerOn(caller: Caller, connectionId: string): Promise<Caller>;
   clientIp(headers: HeaderSource): string;
   limits: RateLimiter;
+  /** Throws `sign-in-not-recent`. */
+  requireRecentSignIn(caller: Caller): void;
   access: AccessLog;
   cursors: Cursors;
   corsOrigins: ReadonlySet<string>;
@@ -118,7 +120,7 @@ const answered = async (
 
 /** Of the person, not of the form of the request. A code that is not or no longer good for anything may have been stolen. */
 const isRefusal = ({ code, kind }: AppError): boolean =>
-  kind === "forbidden" || kind === "not-found" || code === "consent-attempt-unusable";
+  kind === "forbidden" || kind === "not-found" || code === "consent-attempt-unusable" || code === "sign-in-not-recent";
 
 /**
  * The caller as the use-case gets him: with what he may do on the connection, if the route is about one. Who has lost a right there
@@ -126,9 +128,9 @@ const isRefusal = ({ code, kind }: AppError): boolean =>
  */
 const allowed = async (edge: Edge, route: Route, caller: Caller, connection: string | undefined): Promise<Caller> => {
   requireRight(route, caller);
-  if (connection === undefined) return caller;
-  const here = await edge.callerOn(caller, connection);
+  const here = connection === undefined ? caller : await edge.callerOn(caller, connection);
   requireRight(route, here);
+  if (route.stepUp) edge.requireRecentSignIn(here);
   return here;
 };
 
@@ -154,7 +156,10 @@ const work = async (edge: Edge, endpoint: Endpoint, request: HttpRequest, caller
   const query = parseQuery(route.query, request);
   const body = await parseBody(route, request);
   const { cursor, limit: _limit, ...asked } = Object.fromEntries(request.query);
-  const use: CursorUse = { route: name, workspaceId: caller?.workspaceId ?? "", parameters: { ...asked, ...params } };
+  // As the schema gives it back: the same filter is the same text.
+  const searched = route.paged && route.body ? { body: JSON.stringify(body) } : {};
+  const parameters = { ...asked, ...params, ...searched };
+  const use: CursorUse = { route: name, workspaceId: caller?.workspaceId ?? "", parameters };
   const page: PageRequest = {
     limit: numberIn(query, "limit"),
     ...(route.paged && cursor !== undefined ? { after: await edge.cursors.open(use, cursor) } : {}),

@@ -42,13 +42,13 @@ const scriptPolicy = (script: string): string[] => [
   "require-trusted-types-for 'script'",
 ];
 
-/** `formTarget` is the origin that a form's answer may redirect to; a page without one sends no form. */
+/** `formTarget` is the origin that a form's answer may redirect to, `'self'` for our own answers; a page without one sends no form. */
 export const pageHeaders = (formTarget?: string, script?: string): Record<string, string> => ({
   "content-security-policy": [
     "default-src 'none'",
     `style-src ${styleHash}`,
     ...(script === undefined ? [] : scriptPolicy(script)),
-    `form-action ${formTarget === undefined ? "'none'" : `'self' ${formTarget}`}`,
+    `form-action ${formTarget === undefined ? "'none'" : [...new Set(["'self'", formTarget])].join(" ")}`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ].join("; "),
@@ -85,6 +85,18 @@ export const seeOther = (location: string, cookies: Cookie[] = []): HttpResponse
   headers: { ...pageHeaders(), location },
   cookies,
 });
+
+/**
+ * On to another site after a form of ours. A redirect would keep what follows under the page's `form-action`, and browsers stop the
+ * sites there from sending the person further on.
+ */
+export const leave = (location: string): HttpResponseInit =>
+  page({
+    status: 200,
+    title: "One moment",
+    body: html`<p><a href="${location}">Continue</a></p>`,
+    headers: { refresh: `0; url=${location}` },
+  });
 
 export const wrongVerb = (allowed: readonly string[]): HttpResponseInit => ({
   status: 405,

@@ -60,7 +60,7 @@ export const problemAnswer = (problem: AppError, correlationId: string, path: st
       ...securityHeaders,
       "content-type": "application/problem+json",
       "x-correlation-id": correlationId,
-      ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+      ...(status === 401 ? { "www-authenticate": challengeOf(problem) } : {}),
       ...retryAfter(problem),
     },
     jsonBody: {
@@ -78,6 +78,12 @@ export const problemAnswer = (problem: AppError, correlationId: string, path: st
     },
   };
 };
+
+/** What the product has to ask its issuer for: RFC 9470. https://www.rfc-editor.org/rfc/rfc9470 */
+const challengeOf = ({ details: { maxAgeSeconds } }: AppError): string =>
+  maxAgeSeconds === undefined
+    ? "Bearer"
+    : `Bearer error="insufficient_user_authentication", max_age="${maxAgeSeconds}"`;
 
 /** Whole seconds, at least one. */
 export const retryAfter = ({ details: { retryAfterSeconds } }: AppError): Record<string, string> =>

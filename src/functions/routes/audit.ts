@@ -1,12 +1,12 @@
 /** The change log and the access log for those who check. */
 import { z } from "zod";
-import { AccessPage, accessFilter } from "../../core/views/access-trail.ts";
-import { AuditPage, auditFilter, timeFilter } from "../../core/views/audit.ts";
+import { AccessPage, AccessSearch, accessFilter } from "../../core/views/access-trail.ts";
+import { AuditPage, AuditSearch, auditFilter, timeFilter } from "../../core/views/audit.ts";
 import { ExportPart, exportQuery } from "../../core/views/audit-export.ts";
 import { Verification } from "../../core/views/audit-verify.ts";
 import type { Route } from "../route.ts";
 
-import { exportMediaTypes, one, page, whole } from "./parts.ts";
+import { exportMediaTypes, one, Paged, page, whole } from "./parts.ts";
 
 export const auditRoutes = {
   "audit.list": {
@@ -16,6 +16,20 @@ export const auditRoutes = {
     permission: "audit:read",
     personal: true,
     query: z.strictObject({ ...page, ...auditFilter }),
+    paged: true,
+    status: 200,
+    answer: AuditPage,
+  },
+  "audit.search": {
+    method: "POST",
+    path: `${one}/audit/search`,
+    summary:
+      "The same for who or which address did it, which no address of a request may name; the filter is the body.",
+    permission: "audit:read",
+    cost: "read",
+    personal: true,
+    query: Paged,
+    body: AuditSearch,
     paged: true,
     status: 200,
     answer: AuditPage,
@@ -53,6 +67,20 @@ export const auditRoutes = {
     permission: "audit:read",
     personal: true,
     query: z.strictObject({ ...page, ...accessFilter }),
+    paged: true,
+    status: 200,
+    answer: AccessPage,
+  },
+  "access.search": {
+    method: "POST",
+    path: "api/v1/audit/search",
+    summary:
+      "The same for who or which address it was, which no address of a request may name; the filter is the body.",
+    permission: "audit:read",
+    cost: "read",
+    personal: true,
+    query: Paged,
+    body: AccessSearch,
     paged: true,
     status: 200,
     answer: AccessPage,

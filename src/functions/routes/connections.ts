@@ -5,6 +5,7 @@ import { Security, SecurityView } from "../../core/connections/security.ts";
 import { UpdateConnection } from "../../core/connections/update.ts";
 import { CompleteConsent } from "../../core/consent/complete.ts";
 import { StartConsent } from "../../core/consent/start.ts";
+import { KeysView, RekeyConnection } from "../../core/keys/manage.ts";
 import {
   ConnectionAnswer,
   ConnectionDetails,
@@ -67,6 +68,7 @@ export const connectionRoutes = {
     summary: "Stops a data connection and deletes it after seven days. The body repeats its name.",
     permission: "integration:setup",
     person: true,
+    stepUp: true,
     personal: false,
     body: CloseConnection,
     status: 202,
@@ -95,10 +97,11 @@ export const connectionRoutes = {
   "connections.permissions": {
     method: "GET",
     path: `${one}/permissions`,
-    summary: "What each tier asks for, what was approved here and what Microsoft grants.",
+    summary: "What each tier asks for, what was approved here, what Microsoft grants, and what it is used for.",
     permission: "integration:read",
     cost: "live",
-    personal: false,
+    // Who approved is told to `audit:read`.
+    personal: true,
     status: 200,
     answer: PermissionsAnswer,
   },
@@ -122,6 +125,41 @@ export const connectionRoutes = {
     ifMatch: "required",
     status: 200,
     answer: SecurityView,
+  },
+  "keys.read": {
+    method: "GET",
+    path: `${one}/keys`,
+    summary: "How old the connection's key is, when it is replaced, and how far a replacement of all keys is.",
+    permission: "integration:secure",
+    personal: false,
+    status: 200,
+    answer: KeysView,
+  },
+  "keys.rotate": {
+    method: "POST",
+    path: `${one}/keys/rotate`,
+    summary: "Replaces the connection's key in the vault, now. Nothing that is stored changes.",
+    permission: "integration:secure",
+    person: true,
+    cost: "live",
+    personal: false,
+    status: 200,
+    answer: KeysView,
+  },
+  "keys.rekey": {
+    method: "POST",
+    path: `${one}/keys/rekey`,
+    summary:
+      "Begins to replace all keys of the connection and to seal everything again, after they may have become known. The body repeats its name.",
+    permission: "integration:secure",
+    person: true,
+    stepUp: true,
+    cost: "live",
+    personal: false,
+    body: RekeyConnection,
+    status: 202,
+    location: `${one}/keys`,
+    answer: KeysView,
   },
   "consent.start": {
     method: "POST",

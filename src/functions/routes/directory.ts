@@ -3,6 +3,7 @@ import { z } from "zod";
 import { PersonSwitch, SwitchPerson } from "../../core/directory/switch-person.ts";
 import { ErasePerson, ErasureReceipt } from "../../core/privacy/erase-person.ts";
 import { ExportPerson, PersonExport } from "../../core/privacy/export-person.ts";
+import { PrivacyRecord } from "../../core/privacy/record.ts";
 import { ExplainPerson, Explanation } from "../../core/views/explain-person.ts";
 import { GroupDetails, GroupView, MemberView } from "../../core/views/groups.ts";
 import { LinkProductUser, PersonLink } from "../../core/views/link-product-user.ts";
@@ -104,10 +105,20 @@ export const directoryRoutes = {
       "Erases one person for good; it has happened when this answers. The body repeats the id. May be repeated: the receipt is the same.",
     permission: "privacy:manage",
     person: true,
+    stepUp: true,
     personal: false,
     body: ErasePerson,
     status: 200,
     answer: ErasureReceipt,
+  },
+  "privacy.record": {
+    method: "GET",
+    path: `${one}/privacy/record`,
+    summary: "What is held of people because of this connection: why, where, in which form, how long, and who sees it.",
+    permission: "privacy:manage",
+    personal: false,
+    status: 200,
+    answer: PrivacyRecord,
   },
   "product-users.link": {
     method: "POST",

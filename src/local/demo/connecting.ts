@@ -28,8 +28,12 @@ export const completeConsent = (product: Product, id: string, returned: URLSearc
   return product.post(`/connections/${id}/consent/complete`, { code }, Connection);
 };
 
-/** Finishes the setup and asks for the first sync, which the schedule would start some time within a day. */
+/** Until then the schedule starts nothing. Finished a second time it stays as it is. */
+export const finishSetup = (product: Product, id: string): Promise<unknown> =>
+  product.post(`/connections/${id}/settings/steps/finish`, { withoutTest: true }, z.object({}));
+
+/** Asks for the first sync as well, which the schedule would start some time within a day. */
 export const beginSync = async (product: Product, id: string): Promise<void> => {
-  await product.post(`/connections/${id}/settings/steps/finish`, { withoutTest: true }, z.object({}));
+  await finishSetup(product, id);
   await product.post(`/connections/${id}/runs`, { mode: "full" }, z.object({}));
 };

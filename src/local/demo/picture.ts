@@ -82,46 +82,77 @@ const applyChange = (picture: Picture, change: ChangeView): void => {
   else if (change.kind === "members") applyMembers(picture, change);
 };
 
-const applyPerson = ({ people, groups }: Picture, change: ChangeView): void => {
-  const known = people.get(change.object);
-  if ((change.op === "created") === (known !== undefined))
-    throw new Error(`Entry ${change.sequence}: ${change.op} of a person who is ${known?.state ?? "not there"}.`);
-  const person = known ?? { state: "active", attributes: {}, manager: null };
-  person.state = change.op === "deactivated" ? "deactivated" : "active";
+const contradiction = ({ sequence, kind, op }: ChangeView, why: string): Error =>
+  new Error(`Entry ${sequence} (${kind} ${op}): ${why}.`);
+
+type Fields = { attributes: Attributes; manager?: string | null };
+
+/** Lays the fields of an entry over those before it, which have to be what the entry says they were. */
+const applyFields = (change: ChangeView, object: Fields): void => {
+  if (change.op === "updated" && change.content === "open" && change.changes.length === 0)
+    throw contradiction(change, "nothing has changed");
   for (const { field, before, after } of change.changes) {
-    const now = field === "manager" ? person.manager : (person.attributes[field] ?? null);
+    const isManager = field === "manager" && object.manager !== undefined;
+    const now = isManager ? (object.manager ?? null) : (object.attributes[field] ?? null);
     if (canonicalJson(now) !== canonicalJson(before as Json))
-      throw new Error(`Entry ${change.sequence}: ${field} was not what the entry says it was.`);
-    if (field === "manager") person.manager = typeof after === "string" ? after : null;
-    else person.attributes[field] = after as Json;
+      throw contradiction(change, `${field} was not what the entry says it was`);
+    if (isManager) object.manager = typeof after === "string" ? after : null;
+    else object.attributes[field] = after as Json;
   }
+};
+
+/** What was decided by hand; what follows from it has an entry of its own. */
+const decisions: readonly string[] = ["enabled", "excluded"];
+const departures: readonly string[] = ["deactivated", "removed", "erased"];
+
+const applyPerson = ({ people, groups }: Picture, change: ChangeView): void => {
+  if (decisions.includes(change.op)) return;
+  const known = people.get(change.object);
+  if ((change.op === "created") === (known !== undefined) || (known && change.op === known.state))
+    throw contradiction(change, `the person is ${known?.state ?? "not there"}`);
+  const person = known ?? { state: "active", attributes: {}, manager: null };
+  const departs = departures.includes(change.op);
+  person.state = departs ? change.op : "active";
+  applyFields(change, person);
   people.set(change.object, person);
-  if (change.op === "deactivated") for (const { members } of groups.values()) members.delete(change.object);
-  for (const group of change.groups ?? []) groups.get(group)?.members.add(change.object);
+  if (departs) for (const { members } of groups.values()) members.delete(change.object);
+  for (const id of change.groups ?? []) add(change, groups.get(id)?.members, change.object);
 };
 
 const applyGroup = ({ groups }: Picture, change: ChangeView): void => {
+  const known = groups.get(change.object);
+  if ((change.op === "created") === (known !== undefined))
+    throw contradiction(change, `the group is ${known ? "there" : "not there"}`);
   if (change.op === "removed") {
     groups.delete(change.object);
     return;
   }
-  const group = groups.get(change.object) ?? { attributes: {}, members: new Set(), children: new Set() };
-  for (const { field, after } of change.changes) group.attributes[field] = after as Json;
+  const group = known ?? { attributes: {}, members: new Set(), children: new Set() };
+  applyFields(change, group);
   groups.set(change.object, group);
 };
 
 const applyMembers = ({ groups }: Picture, change: ChangeView): void => {
   const group = groups.get(change.object);
-  if (!group) throw new Error(`Entry ${change.sequence}: members of a group that is not there.`);
-  for (const id of change.added ?? []) group.members.add(id);
-  for (const id of change.removed ?? []) group.members.delete(id);
-  for (const id of change.childrenAdded ?? []) group.children.add(id);
-  for (const id of change.childrenRemoved ?? []) group.children.delete(id);
+  for (const id of change.added ?? []) add(change, group?.members, id);
+  for (const id of change.removed ?? []) remove(change, group?.members, id);
+  for (const id of change.childrenAdded ?? []) add(change, group?.children, id);
+  for (const id of change.childrenRemoved ?? []) remove(change, group?.children, id);
 };
 
-/** Managers and nested groups count while the product holds them itself. */
+const add = (change: ChangeView, ids: Set<string> | undefined, id: string): void => {
+  if (!ids || ids.has(id)) throw contradiction(change, ids ? "the member is there already" : "the group is not there");
+  ids.add(id);
+};
+
+const remove = (change: ChangeView, ids: Set<string> | undefined, id: string): void => {
+  if (!ids?.delete(id)) throw contradiction(change, ids ? "the member is not there" : "the group is not there");
+};
+
+/** Managers and nested groups count while the product holds them itself; of people who are removed nothing is left to show. */
 const settled = (picture: Picture): Picture => {
   const { people, groups } = picture;
+  for (const [id, { state }] of people) if (state === "removed" || state === "erased") people.delete(id);
   for (const person of people.values())
     if (person.manager !== null && people.get(person.manager)?.state !== "active") person.manager = null;
   for (const group of groups.values()) group.children = new Set([...group.children].filter((id) => groups.has(id)));

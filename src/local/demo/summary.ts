@@ -19,7 +19,8 @@ export interface Check {
   equalsTenant: boolean | null;
   /** Replaying the change feed from its beginning gives what the API shows. */
   replayEqual: boolean;
-  chainVerified: boolean;
+  /** Null: a database that opens to no key, and so not to an auditor here. */
+  chainVerified: boolean | null;
   sequence: number;
   chain: string;
   people: number;
@@ -97,7 +98,9 @@ export const summaryLines = ({ firstSync, delta, check }: Summary): string[] => 
     check.replayEqual
       ? `The change log, replayed from zero, gives the same directory: ${count(check.sequence)} entries.`
       : "The change log, replayed from zero, does not give what the API shows:",
-    check.chainVerified ? "The chain over the change log holds." : "The chain over the change log is broken.",
+    ...(check.chainVerified === null
+      ? []
+      : [check.chainVerified ? "The chain over the change log holds." : "The chain over the change log is broken."]),
     ...check.differences.map((line) => `  ${line}`),
   ];
 };

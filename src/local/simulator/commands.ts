@@ -4,27 +4,27 @@
  */
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { DirectoryRefusal } from "./directory/entra-rules.ts";
+import { CommandRefusal, command } from "./command.ts";
 import { personalStrings } from "./directory/personal-strings.ts";
 import { randomChanges } from "./directory/random-change.ts";
 import type { EntraSwitches } from "./entra/switches.ts";
 import { Fault, Storm } from "./graph/faults.ts";
 import type { Graph } from "./graph/graph.ts";
+import type { Notifier } from "./graph/notifier.ts";
 import { calm, harsh } from "./graph/switches.ts";
 import { Mutation } from "./mutation-json.ts";
+import { notificationCommands } from "./notification-commands.ts";
 import type { Tenant } from "./world.ts";
 import type { KeptOracle, StoredWorld } from "./world-store.ts";
 
 export interface CommandNeeds {
   world: StoredWorld;
   graph: Graph;
+  notifier: Notifier;
   entraSwitches: EntraSwitches;
   /** Moves the world's clock. */
   advance: (milliseconds: number) => void;
 }
-
-/** The asker's fault; the control port answers 400. */
-export class CommandRefusal extends Error {}
 
 const tid = z.string().min(1);
 const ofTenant = z.object({ tid });
@@ -61,6 +61,14 @@ const TraitSettings = z
     upperCaseIds: probability,
     loop: z.enum(["users", "groups"]).nullable(),
     replicationDelay: z.boolean(),
+    lostNotifications: probability,
+    repeatedNotifications: probability,
+    shuffledNotifications: z.boolean(),
+    notificationDelaySeconds: z.number().nonnegative(),
+    managerNotifications: z.boolean(),
+    groupSubscriptionRight: z.enum(["Group.Read.All", "GroupMember.Read.All"]),
+    mostSubscriptions: z.number().int().nonnegative(),
+    duplicateSubscriptions: z.boolean(),
     foreignOrigin: z.strictObject({
       nextLink: z.url().optional(),
       deltaLink: z.url().optional(),
@@ -69,24 +77,7 @@ const TraitSettings = z
   })
   .partial();
 
-const command = <Input extends z.ZodType, Output extends object>(
-  input: Input,
-  carryOut: (asked: z.output<Input>) => Output,
-) => {
-  const answer = (asked: unknown): Output => {
-    const parsed = input.safeParse(asked);
-    if (!parsed.success) throw new CommandRefusal(z.prettifyError(parsed.error));
-    try {
-      return carryOut(parsed.data);
-    } catch (error) {
-      if (error instanceof DirectoryRefusal) throw new CommandRefusal(error.message, { cause: error });
-      throw error;
-    }
-  };
-  return { answer, run: (asked: z.input<Input>): Output => answer(asked) };
-};
-
-export const createCommands = ({ world, graph, entraSwitches, advance }: CommandNeeds) => {
+export const createCommands = ({ world, graph, notifier, entraSwitches, advance }: CommandNeeds) => {
   const tenantOf = (id: string): Tenant => {
     const tenant = world.tenants.get(id);
     if (!tenant) throw new CommandRefusal(`There is no tenant ${id}.`);
@@ -204,8 +195,10 @@ export const createCommands = ({ world, graph, entraSwitches, advance }: Command
     }),
     clock: command(z.object({ advanceSeconds: z.number().nonnegative() }), ({ advanceSeconds }) => {
       advance(advanceSeconds * 1000);
+      notifier.catchUp();
       return { now: new Date(world.now()).toISOString() };
     }),
+    ...notificationCommands({ tenantOf, notifier }),
     requests: command(z.object({ since: z.number().int().min(0).default(0) }), ({ since }) => ({
       mark: graph.log.mark(),
       requests: graph.log.since(since),

@@ -1,6 +1,7 @@
 /** The control port: `POST /<command>` with a JSON body, for whoever knows the secret. */
 import { timingSafeEqual } from "node:crypto";
-import { CommandRefusal, type Commands } from "./commands.ts";
+import { CommandRefusal } from "./command.ts";
+import type { Commands } from "./commands.ts";
 import type { SimRequest, SimResponse } from "./http.ts";
 
 export const createControl =

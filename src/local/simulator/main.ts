@@ -5,7 +5,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { z } from "zod";
 import { serveChild } from "../child.ts";
+import { oneLine, optionsOf, whole } from "../command-line.ts";
 import { createCertificateAuthority } from "../tls.ts";
 import { type SimulatorOptions, startSimulator } from "./server.ts";
 
@@ -22,16 +24,40 @@ const startForParent = async (options: SimulatorOptions) => {
   return { ready, close };
 };
 
+const usage = `npm run simulator -- [options]
+  --data DIR          where everything is kept (.data/simulator)
+  --entra-port N      (7443)
+  --graph-port N      (7444)
+  --control-port N    (7445)
+  --seed S            of what is left to chance (1)`;
+
+const port = whole(0, 65_535);
+const Options = z.object({
+  data: z.string().min(1),
+  "entra-port": port,
+  "graph-port": port,
+  "control-port": port,
+  seed: whole(0, 1_000_000_000),
+});
+
+const readOptions = (): z.output<typeof Options> =>
+  optionsOf(
+    Options,
+    () =>
+      parseArgs({
+        options: {
+          data: { type: "string", default: ".data/simulator" },
+          "entra-port": { type: "string", default: "7443" },
+          "graph-port": { type: "string", default: "7444" },
+          "control-port": { type: "string", default: "7445" },
+          seed: { type: "string", default: "1" },
+        },
+      }).values,
+    usage,
+  );
+
 const startByHand = async (): Promise<void> => {
-  const { values } = parseArgs({
-    options: {
-      data: { type: "string", default: ".data/simulator" },
-      "entra-port": { type: "string", default: "7443" },
-      "graph-port": { type: "string", default: "7444" },
-      "control-port": { type: "string", default: "7445" },
-      seed: { type: "string", default: "1" },
-    },
-  });
+  const values = readOptions();
   const dataDir = resolve(values.data);
   const authority = await createCertificateAuthority();
   mkdirSync(dataDir, { recursive: true });
@@ -39,11 +65,11 @@ const startByHand = async (): Promise<void> => {
   writeFileSync(caPath, authority.caPem);
   const simulator = await startSimulator({
     tls: await authority.issueServerCertificate(),
-    entraPort: Number(values["entra-port"]),
-    graphPort: Number(values["graph-port"]),
-    controlPort: Number(values["control-port"]),
+    entraPort: values["entra-port"],
+    graphPort: values["graph-port"],
+    controlPort: values["control-port"],
     dataDir,
-    seed: Number(values.seed),
+    seed: values.seed,
   });
   console.log(`Entra ID   ${simulator.entraUrl}`);
   console.log(`Graph      ${simulator.graphUrl}`);
@@ -65,4 +91,9 @@ const startByHand = async (): Promise<void> => {
 };
 
 if (process.send) serveChild(startForParent);
-else await startByHand();
+else
+  await startByHand().catch((error: unknown) => {
+    process.stderr.write(`${oneLine(error)}\n`);
+    // Some of its ports may be open by then.
+    process.exit(1);
+  });

@@ -3,10 +3,13 @@ import { randomBytes } from "node:crypto";
 import { type Commands, createCommands } from "./commands.ts";
 import { createControl } from "./control.ts";
 import { createEntra, type Entra } from "./entra/entra.ts";
+import { httpsEndpoints, validate } from "./graph/endpoints.ts";
 import { createGraph, type Graph } from "./graph/graph.ts";
+import { createNotifier, type Notifier } from "./graph/notifier.ts";
+import { createOutbox } from "./graph/outbox.ts";
 import { type Listener, type ListenOptions, listen } from "./listen.ts";
 import type { World } from "./world.ts";
-import { linkKey, openWorld } from "./world-store.ts";
+import { linkKey, openWorld, type StoredWorld } from "./world-store.ts";
 
 export interface SimulatorOptions {
   tls: { key: string; cert: string };
@@ -20,6 +23,8 @@ export interface SimulatorOptions {
   seed?: number;
   /** Kept secret across restarts by whoever passes it; absent: random. */
   controlSecret?: string;
+  /** PEM text of the authority that endpoints of notifications are trusted by; absent: what this process trusts. */
+  trust?: string;
 }
 
 export interface Simulator {
@@ -34,6 +39,7 @@ export interface Simulator {
   world: World;
   entra: Entra;
   graph: Graph;
+  notifier: Notifier;
   /** What the control port offers, in process. */
   commands: Commands;
   close: () => Promise<void>;
@@ -41,7 +47,12 @@ export interface Simulator {
 
 export const startSimulator = async (options: SimulatorOptions): Promise<Simulator> => {
   let clockOffset = 0;
-  const world = openWorld(options.dataDir, () => Date.now() + clockOffset);
+  const world: StoredWorld = openWorld(
+    options.dataDir,
+    () => Date.now() + clockOffset,
+    (tenant, mutation) => notifier.changed(tenant, mutation),
+  );
+  const endpoints = httpsEndpoints(options.trust);
   let entraUrl = "";
   let graphUrl = "";
   const entra = createEntra(world, { url: () => entraUrl });
@@ -50,10 +61,24 @@ export const startSimulator = async (options: SimulatorOptions): Promise<Simulat
     verifyToken: (authorization) => entra.verifyGraphToken(authorization),
     linkKey: linkKey(options.dataDir),
     seed: options.seed ?? 1,
+    subscriptions: {
+      validate: (url) => validate(endpoints, url),
+      changed: () => {
+        world.save();
+        notifier.catchUp();
+      },
+    },
+  });
+  const notifier: Notifier = createNotifier({
+    world,
+    traits: (tid) => graph.switches.of(tid),
+    outbox: createOutbox({ now: () => world.now(), endpoints }),
+    seed: options.seed ?? 1,
   });
   const commands = createCommands({
     world,
     graph,
+    notifier,
     entraSwitches: entra.switches,
     advance: (milliseconds) => {
       clockOffset += milliseconds;
@@ -68,7 +93,9 @@ export const startSimulator = async (options: SimulatorOptions): Promise<Simulat
     return listener.port;
   };
   const close = async (): Promise<void> => {
+    notifier.close();
     await Promise.all(listeners.map((listener) => listener.close()));
+    endpoints.close();
     world.save();
     world.close();
   };
@@ -87,6 +114,7 @@ export const startSimulator = async (options: SimulatorOptions): Promise<Simulat
     graphUrl = `https://localhost:${graphPort}/v1.0`;
     const control = createControl(commands, controlSecret, world.save);
     const controlPort = await start({ port: options.controlPort ?? 0, handle: control });
+    notifier.catchUp();
     return {
       entraUrl,
       graphUrl,
@@ -95,6 +123,7 @@ export const startSimulator = async (options: SimulatorOptions): Promise<Simulat
       world,
       entra,
       graph,
+      notifier,
       commands,
       close,
     };

@@ -3,13 +3,13 @@
  * small (registrations, grants, accounts) whenever it has changed. What was answered survives a kill of the process.
  */
 
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { keptKey } from "../kept-key.ts";
 import type { DirectorySpec } from "./directory/generator.ts";
 import { type DirectoryRecord, type KeptDirectory, openDirectories, openJournal } from "./directory/journal.ts";
+import type { Mutation } from "./directory/state.ts";
 import { feedIndex } from "./graph/feed-index.ts";
-import type { Account, AppRegistration, Tenant, World } from "./world.ts";
+import type { Account, AppRegistration, Subscription, Tenant, World } from "./world.ts";
 
 interface TenantPicture {
   tid: string;
@@ -18,6 +18,8 @@ interface TenantPicture {
   accounts: Account[];
   grants: [clientId: string, permissions: string[]][];
   disabledApps: string[];
+  /** Absent in a world that was kept before there were any. */
+  subscriptions?: Subscription[];
   gone: boolean;
 }
 
@@ -38,8 +40,12 @@ export interface StoredWorld extends World {
   close(): void;
 }
 
-/** Without a folder everything lives and dies with the process. */
-export const openWorld = (dataDir: string | undefined, now: () => number): StoredWorld => {
+/** Without a folder everything lives and dies with the process. `changed` is told of each alteration of a directory. */
+export const openWorld = (
+  dataDir: string | undefined,
+  now: () => number,
+  changed: (tenant: Tenant, mutation: Mutation) => void = () => {},
+): StoredWorld => {
   const journal =
     dataDir === undefined ? null : openJournal<DirectoryRecord | Picture>(join(dataDir, "simulator.ndjson"));
   const registrations = new Map<string, AppRegistration>();
@@ -54,6 +60,7 @@ export const openWorld = (dataDir: string | undefined, now: () => number): Store
       const tenant = tenants.get(record.tid);
       // the feeds need to see each change before the next one covers what it replaced
       if (tenant) feedIndex(tenant.directory);
+      if (tenant && record.kind === "mutation") changed(tenant, record.mutation);
     },
     now,
   );
@@ -71,6 +78,7 @@ export const openWorld = (dataDir: string | undefined, now: () => number): Store
       accounts: kept.accounts,
       grants: new Map(),
       disabledApps: new Set(),
+      subscriptions: new Map(),
       gone: false,
     };
     tenants.set(tid, tenant);
@@ -84,7 +92,9 @@ export const openWorld = (dataDir: string | undefined, now: () => number): Store
     const tenant = tenants.get(kept.tid);
     if (!tenant) continue;
     const grants = new Map(kept.grants.map(([clientId, permissions]) => [clientId, new Set(permissions)]));
-    tenants.set(kept.tid, { ...tenant, ...kept, grants, disabledApps: new Set(kept.disabledApps) });
+    const disabledApps = new Set(kept.disabledApps);
+    const subscriptions = new Map((kept.subscriptions ?? []).map((each) => [each.id, each]));
+    tenants.set(kept.tid, { ...tenant, ...kept, grants, disabledApps, subscriptions });
   }
 
   const takePicture = (): Picture => ({
@@ -97,6 +107,7 @@ export const openWorld = (dataDir: string | undefined, now: () => number): Store
       accounts: tenant.accounts,
       grants: [...tenant.grants].map(([clientId, permissions]) => [clientId, [...permissions]]),
       disabledApps: [...tenant.disabledApps],
+      subscriptions: [...tenant.subscriptions.values()],
       gone: tenant.gone,
     })),
   });
@@ -125,15 +136,5 @@ export const openWorld = (dataDir: string | undefined, now: () => number): Store
 };
 
 /** Links outlive a restart only under the same key. */
-export const linkKey = (dataDir: string | undefined): Buffer => {
-  const made = randomBytes(32);
-  if (dataDir === undefined) return made;
-  mkdirSync(dataDir, { recursive: true });
-  const path = join(dataDir, "simulator-links.key");
-  try {
-    writeFileSync(path, made, { flag: "wx", mode: 0o600 });
-    return made;
-  } catch {
-    return readFileSync(path);
-  }
-};
+export const linkKey = (dataDir: string | undefined): Buffer =>
+  keptKey(dataDir === undefined ? undefined : join(dataDir, "simulator-links.key"));

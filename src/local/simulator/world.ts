@@ -29,6 +29,30 @@ export interface Account {
   directoryRoles: string[];
 }
 
+/** A Graph subscription as Microsoft keeps it; times in milliseconds. */
+export interface Subscription {
+  id: string;
+  /** The app that made it; for all others it does not exist. */
+  clientId: string;
+  /** As it was asked for. */
+  resource: string;
+  feed: "users" | "groups";
+  changeTypes: ("updated" | "deleted")[];
+  notificationUrl: string;
+  lifecycleNotificationUrl: string | null;
+  clientState: string | null;
+  latestSupportedTlsVersion: string;
+  expiresAt: number;
+  renewedAt: number | null;
+  reauthorizedAt: number | null;
+  /** When the app is next asked to reauthorize. */
+  challengeAt: number;
+  /** Challenges since the last answer; after an ignored one nothing is delivered. */
+  challenges: number;
+  /** Renewed and reauthorized at nearly the same time: it looks alive and delivers nothing. */
+  inconsistent: boolean;
+}
+
 export interface Tenant {
   tid: string;
   displayName: string;
@@ -39,6 +63,7 @@ export interface Tenant {
   grants: Map<string, Set<string>>;
   /** Client ids whose enterprise application was switched off (AADSTS7000112). */
   disabledApps: Set<string>;
+  subscriptions: Map<string, Subscription>;
   /** The tenant was deleted: AADSTS90002. */
   gone: boolean;
 }

@@ -3,8 +3,10 @@
  * settings that make the app use it.
  */
 import { join } from "node:path";
+import { z } from "zod";
 import { type CosmosProcess, startCosmosProcess } from "../cosmos/process.ts";
 import type { CosmosFaults } from "../cosmos/server.ts";
+import { keptKey } from "../kept-key.ts";
 import { type KeyVault, startKeyVault } from "../key-vault/server.ts";
 import { type MailCatcher, startMailCatcher } from "../mail/catcher.ts";
 import { type QueuesProcess, startQueuesProcess } from "../queues/process.ts";
@@ -109,6 +111,10 @@ const queueAddress = (connectionString: string): string => {
 export const vault = async (needs: ServiceNeeds): Promise<Service<KeyVault>> => {
   const { given, ports, certificate } = needs;
   if (isGiven(given, "KEY_VAULT_URL")) return asGiven(given.KEY_VAULT_URL);
+  if (isGiven(given, "COSMOS_ENDPOINT") && !isGiven(given, "COSMOS_KEY"))
+    throw new StackFault(
+      "A database without COSMOS_KEY is opened with this machine's managed identity, and the stand-in for Key Vault brings one of its own: set KEY_VAULT_URL as well.",
+    );
   const identity = await ports.start(
     ["identity"],
     (port) => startIdentityEndpoint({ port }),
@@ -135,7 +141,7 @@ export const vault = async (needs: ServiceNeeds): Promise<Service<KeyVault>> => 
 };
 
 export const mail = async (needs: ServiceNeeds): Promise<Service<MailCatcher>> => {
-  if (isGiven(needs.given, "SMTP_URL")) return asGiven(new URL(needs.given.SMTP_URL ?? "").host);
+  if (isGiven(needs.given, "SMTP_URL")) return asGiven(URL.parse(needs.given.SMTP_URL ?? "")?.host);
   const dir = inData(needs, "mail");
   const catcher = await needs.ports.start(
     ["mail"],
@@ -154,10 +160,19 @@ export const mail = async (needs: ServiceNeeds): Promise<Service<MailCatcher>> =
   };
 };
 
+export interface MicrosoftOptions {
+  publicBaseUrl: string;
+  seed: number;
+  /** PEM text of the authority that notifications trust. */
+  trust: string;
+  /** The app is given a key for notifications, unless it has one. */
+  notifies: boolean;
+}
+
 /** Entra ID and Graph are one: tokens of one are good for the other only. */
 export const microsoft = async (
   needs: ServiceNeeds,
-  { publicBaseUrl, seed }: { publicBaseUrl: string; seed: number },
+  { publicBaseUrl, seed, trust, notifies }: MicrosoftOptions,
 ): Promise<Service<SimulatorProcess>> => {
   const { given, ports, certificate, dataDir } = needs;
   if (isGiven(given, "ENTRA_AUTHORITY") || isGiven(given, "GRAPH_BASE_URL"))
@@ -168,6 +183,7 @@ export const microsoft = async (
       startSimulatorProcess(
         {
           tls: certificate,
+          trust,
           seed,
           ...(entraPort === undefined ? {} : { entraPort }),
           ...(graphPort === undefined ? {} : { graphPort }),
@@ -190,6 +206,9 @@ export const microsoft = async (
       ENTRA_READ_CLIENT_CERTIFICATE_PATH: certificatePath,
       ENTRA_SIGNIN_CLIENT_ID: developmentSignInClientId,
       ENTRA_SIGNIN_CLIENT_CERTIFICATE_PATH: certificatePath,
+      ...(notifies && !isGiven(given, "NOTIFICATION_KEYS")
+        ? { NOTIFICATION_KEYS: keptKey(inData(needs, "notifications.key")).toString("base64url") }
+        : {}),
     },
     address: `${simulator.entraUrl}  ${simulator.graphUrl}`,
   };
@@ -223,10 +242,18 @@ export const tokens = async (needs: ServiceNeeds, askedFor: boolean): Promise<Se
     typ: "at+jwt",
     claims: { workspace: "workspace", subject: "sub", permissions: "permissions" },
   };
-  const others: unknown = hasIssuers ? JSON.parse(given.API_TOKEN_ISSUERS ?? "") : [];
+  const others = hasIssuers ? listIn("API_TOKEN_ISSUERS", given.API_TOKEN_ISSUERS ?? "") : [];
   return {
     handle: issuer,
-    settings: { API_TOKEN_ISSUERS: JSON.stringify([...(Array.isArray(others) ? others : []), development]) },
+    settings: { API_TOKEN_ISSUERS: JSON.stringify([...others, development]) },
     address: issuer.issuer,
   };
+};
+
+const listIn = (name: string, text: string): unknown[] => {
+  try {
+    return z.array(z.unknown()).parse(JSON.parse(text));
+  } catch (cause) {
+    throw new StackFault(`${name} is not a list in JSON.`, cause);
+  }
 };

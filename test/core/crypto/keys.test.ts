@@ -2,13 +2,16 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { SecretClient } from "@azure/keyvault-secrets";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { directoryStore } from "../../../src/adapters/cosmos/directory-store.ts";
+import { handshakeStore } from "../../../src/adapters/cosmos/handshake-store.ts";
 import { secretStore } from "../../../src/adapters/key-vault/secret-store.ts";
+import { plainEntry } from "../../../src/core/audit/change-log.ts";
 import type { KeyRing } from "../../../src/core/crypto/key-ring.ts";
 import { type Keys, type KeysNeeds, makeKeys } from "../../../src/core/crypto/keys.ts";
+import { writeGenerations } from "../../../src/core/crypto/platform-secrets.ts";
 import { open, type Place, SealBroken, seal, sealedUnder } from "../../../src/core/crypto/seal.ts";
 import { AppError, type ProblemCode } from "../../../src/core/errors.ts";
 import { ids, type RingDoc } from "../../../src/core/store/documents.ts";
-import type { DirectoryStore, SecretStore } from "../../../src/core/store/ports.ts";
+import type { DirectoryStore, HandshakeStore, SecretStore } from "../../../src/core/store/ports.ts";
 import { type KeyVault, startKeyVault } from "../../../src/local/key-vault/server.ts";
 import { createCertificateAuthority, trustInThisProcess } from "../../../src/local/tls.ts";
 import { creates, newId, openTestDatabase, type TestDatabase } from "../../adapters/cosmos-fixture.ts";
@@ -19,32 +22,37 @@ const credential = { getToken: async () => ({ token: "test", expiresOnTimestamp:
 let database: TestDatabase;
 let vault: KeyVault;
 let store: DirectoryStore;
+let handshakes: HandshakeStore;
 let secrets: SecretStore;
 beforeAll(async () => {
   const authority = await createCertificateAuthority();
   trustInThisProcess(authority.caPem);
   const tls = await authority.issueServerCertificate();
   vault = await startKeyVault({ tls, verifyToken: (bearer) => bearer === "test" });
-  secrets = secretStore({ url: vault.url, credential, disableChallengeResourceVerification: true });
+  secrets = secretStore({ url: vault.url, credential, disableChallengeResourceVerification: true, now: ambient.now });
   database = await openTestDatabase();
   store = directoryStore(database.cosmos.directory);
+  handshakes = handshakeStore(database.cosmos.handshakes);
 });
 afterEach(() => {
-  Object.assign(vault.faults, { unavailableNext: 0, slowByMs: 0 });
+  Object.assign(vault.faults, { unavailableNext: 0, throttleNext: 0, slowByMs: 0 });
 });
 afterAll(() => Promise.all([vault.close(), database.close()]));
 
 const ambient = testAmbient();
 /** Another instance of the app: nothing in its memory yet. */
-const instance = (needs: Partial<KeysNeeds> = {}): Keys => makeKeys({ ambient, secrets, store, ...needs });
+const instance = (needs: Partial<KeysNeeds> = {}): Keys => makeKeys({ ambient, secrets, store, handshakes, ...needs });
 
-/** A vault of its own inside the shared one. */
-const apart = (): SecretStore => {
+/** A vault of its own inside the shared one, with turns of its own to make keys in it. */
+const apart = (): Pick<KeysNeeds, "secrets" | "handshakes"> => {
   const prefix = newId();
   return {
-    get: (name) => secrets.get(`${prefix}-${name}`),
-    set: (name, value) => secrets.set(`${prefix}-${name}`, value),
-    delete: (name) => secrets.delete(`${prefix}-${name}`),
+    secrets: {
+      get: (name) => secrets.get(`${prefix}-${name}`),
+      set: (name, value) => secrets.set(`${prefix}-${name}`, value),
+      delete: (name) => secrets.delete(`${prefix}-${name}`),
+    },
+    handshakes: { claim: (id, ttlSeconds) => handshakes.claim(`${prefix}-${id}`, ttlSeconds) },
   };
 };
 
@@ -192,13 +200,40 @@ describe("what cannot be had", () => {
     expect(await asked(() => failsWith(keys.ring(id), "key-missing"))).toEqual({ vault: 0, database: 0 });
   });
 
-  it("is keys-unavailable while the vault is down, and that is not remembered", async () => {
+  it.each(["unavailableNext", "throttleNext"] as const)(
+    "is keys-unavailable while the vault says %s: it is left alone for a moment, then asked again",
+    async (fault) => {
+      const { id, ring } = await proven();
+      const keys = instance();
+      vault.faults[fault] = 100;
+      await failsWith(keys.ring(id), "keys-unavailable");
+      vault.faults[fault] = 0;
+      const requests = await asked(() => failsWith(instance().ring(id), "keys-unavailable"));
+      expect(requests.vault).toBe(0);
+      ambient.advance(1000);
+      expect(same(await keys.ring(id), ring)).toBe(true);
+    },
+  );
+
+  it("is found again when the key was replaced, and the old one deleted, while it was being loaded", async () => {
     const { id, ring } = await proven();
-    const keys = instance();
-    vault.faults.unavailableNext = 100;
-    await failsWith(keys.ring(id), "keys-unavailable");
-    vault.faults.unavailableNext = 0;
-    expect(same(await keys.ring(id), ring)).toBe(true);
+    const behind = await store.read(id, "ring", ids.ring);
+    if (!behind) throw new Error("there is no ring");
+    const wrapping = instance().wrapping;
+    const entry = plainEntry(ambient, { kind: "security", op: "updated", object: "keys", cause: "test" });
+    const rotated = await wrapping.promote(await wrapping.promise(behind, 2, entry));
+    let reads = 0;
+    const racing: Pick<DirectoryStore, "read"> = {
+      read: async (...what) => {
+        if (reads++ > 0) return await store.read(...what);
+        const before = await store.read(...what);
+        await save(rotated);
+        await wrapping.discard(id, 1);
+        return before;
+      },
+    };
+    expect(same(await instance({ store: racing }).ring(id), ring)).toBe(true);
+    expect(reads).toBe(2);
   });
 
   it("is store-unavailable while the database is down, and that is not remembered", async () => {
@@ -210,24 +245,37 @@ describe("what cannot be had", () => {
     expect(same(await keys.ring(id), ring)).toBe(true);
   });
 
-  it.each(["platform-k2", "connection"])(
-    "is keys-unavailable when %s holds something else than a key",
+  it.each(["platform-k1", "platform-generations", "connection"])(
+    "is keys-unavailable when %s holds something else than it should",
     async (which) => {
       const own = apart();
-      const { id, doc } = await draft(instance({ secrets: own }));
-      await save(await instance({ secrets: own }).promote(doc));
-      await own.set(which === "connection" ? `c-${id}-k1` : which, "rotated by hand");
-      const keys = instance({ secrets: own });
+      const { id, doc } = await draft(instance(own));
+      await save(await instance(own).promote(doc));
+      await own.secrets.set(which === "connection" ? `c-${id}-k1` : which, "rotated by hand");
+      const keys = instance(own);
       await failsWith(which === "connection" ? keys.ring(id) : keys.platform(), "keys-unavailable");
     },
   );
 
+  it("is keys-unavailable when the platform key that seals is not in the vault, and an old one may be gone", async () => {
+    const own = apart();
+    await secondPlatformKey(own);
+    expect((await instance(own).platform()).current).toBe(2);
+    const without = (gone: string): SecretStore => ({
+      ...own.secrets,
+      get: async (name) => (name === gone ? null : await own.secrets.get(name)),
+    });
+    await failsWith(instance({ ...own, secrets: without("platform-k2") }).platform(), "keys-unavailable");
+    const platform = await instance({ ...own, secrets: without("platform-k1") }).platform();
+    expect(() => platform.derive("access", 1)).toThrow("key-missing");
+  });
+
   it("is keys-unavailable when a draft was sealed under a platform key that this instance does not know yet", async () => {
     const own = apart();
-    const behind = instance({ secrets: own });
+    const behind = instance(own);
     expect((await behind.platform()).current).toBe(1);
-    await own.set("platform-k2", randomBytes(32).toString("base64url"));
-    const { id, ring, doc } = await draft(instance({ secrets: own }));
+    await secondPlatformKey(own);
+    const { id, ring, doc } = await draft(instance(own));
     expect(sealedUnder(doc.wrapped)).toBe("draft-2");
     await failsWith(behind.ring(id), "keys-unavailable");
     ambient.advance(600_000);
@@ -236,13 +284,13 @@ describe("what cannot be had", () => {
 });
 
 describe("the cache", () => {
-  it("asks vault and database once for 50 who ask at once, and gives all the same ring", async () => {
+  it("asks vault and database once for 200 who ask at once, and gives all the same ring", async () => {
     const { id } = await proven();
     const keys = instance();
     vault.faults.slowByMs = 20;
     let rings: KeyRing[] = [];
     const requests = await asked(async () => {
-      rings = await Promise.all(Array.from({ length: 50 }, () => keys.ring(id)));
+      rings = await Promise.all(Array.from({ length: 200 }, () => keys.ring(id)));
     });
     expect(requests).toEqual({ vault: 1, database: 1 });
     expect(new Set(rings).size).toBe(1);
@@ -325,30 +373,45 @@ describe("destroying", () => {
   });
 });
 
+/** A first and a second platform key, of which the second has been there for a day. */
+const secondPlatformKey = async ({ secrets: own }: Pick<KeysNeeds, "secrets">): Promise<void> => {
+  const yesterday = ambient.now() - 86_400_000;
+  if ((await own.get("platform-k1")) === null) await own.set("platform-k1", randomBytes(32).toString("base64url"));
+  await own.set("platform-k2", randomBytes(32).toString("base64url"));
+  await writeGenerations(
+    own,
+    [1, 2].map((n) => ({ n, madeAt: yesterday })),
+  );
+};
+
 describe("the platform key", () => {
-  it("is made once: two instances that both found none use the one that the vault kept", async () => {
+  it("is made once: of many first instances one makes it, and the others use it or are told to come again", async () => {
     const own = apart();
-    let waiting = 0;
-    const met = Promise.withResolvers<void>();
-    const together: SecretStore = {
-      ...own,
+    let sets = 0;
+    const counting: SecretStore = {
+      ...own.secrets,
       set: async (name, value) => {
-        await own.set(name, value);
-        if (++waiting === 2) met.resolve();
-        await met.promise;
+        sets++;
+        await own.secrets.set(name, value);
       },
     };
-    const [one, other] = await Promise.all([1, 2].map(() => instance({ secrets: together }).platform()));
-    const later = await instance({ secrets: own }).platform();
-    for (const platform of [one, other])
-      expect(platform?.derive("access", 1).key.equals(later.derive("access", 1).key)).toBe(true);
+    const racers = await Promise.allSettled(
+      Array.from({ length: 8 }, () => instance({ ...own, secrets: counting }).platform()),
+    );
+    expect(sets).toBe(1);
+    const later = (await instance(own).platform()).derive("access", 1).key;
+    const made = racers.flatMap((racer) => (racer.status === "fulfilled" ? [racer.value] : []));
+    expect(made.length).toBeGreaterThan(0);
+    for (const platform of made) expect(platform.derive("access", 1).key.equals(later)).toBe(true);
+    for (const racer of racers)
+      if (racer.status === "rejected") expect(racer.reason).toMatchObject({ code: "keys-unavailable" });
   });
 
   it("of a new generation seals what is new, and the old one still opens what it sealed", async () => {
     const own = apart();
-    const old = await draft(instance({ secrets: own }));
-    await own.set("platform-k2", randomBytes(32).toString("base64url"));
-    const keys = instance({ secrets: own });
+    const old = await draft(instance(own));
+    await secondPlatformKey(own);
+    const keys = instance(own);
     expect((await keys.platform()).current).toBe(2);
     expect(same(await keys.ring(old.id), old.ring)).toBe(true);
   });

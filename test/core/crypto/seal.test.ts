@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   type ContentKey,
+  isSealedUnder,
   open,
   type Place,
   SealBroken,
@@ -66,6 +67,31 @@ describe("a sealed value", () => {
       Array.from({ length: count }, () => bytesOf(seal(ambient, key, place, null)).toString("latin1", 0, 12)),
     );
     expect(ivs.size).toBe(count);
+  });
+});
+
+describe("keys beside the one that seals", () => {
+  const former: ContentKey = { id: "p-key0", key: createSecretKey(randomBytes(32)) };
+  const both: ContentKey = { ...key, others: [former] };
+
+  it("open what names them, and seal nothing", () => {
+    const old = seal(ambient, former, place, "before");
+    expect(open(both, place, old)).toBe("before");
+    expect(() => open(key, place, old)).toThrow(SealBroken);
+    expect(sealedUnder(seal(ambient, both, place, "now"))).toBe(key.id);
+    expect([old, seal(ambient, key, place, "now")].map((text) => isSealedUnder(both, text))).toEqual([true, true]);
+    expect(isSealedUnder(key, old)).toBe(false);
+    expect(isSealedUnder(both, "no sealed text")).toBe(false);
+  });
+
+  it("do not open a text that was given their name", () => {
+    for (const [text, name] of [
+      [seal(ambient, key, place, "now"), former.id],
+      [seal(ambient, former, place, "before"), key.id],
+    ] as const) {
+      const renamed = text.replace(/^1\.[^.]+/, `1.${name}`) as Sealed<string>;
+      expect(() => open(both, place, renamed)).toThrow(SealBroken);
+    }
   });
 });
 

@@ -83,7 +83,7 @@ it("stages ids and hash terms of people, and no attribute, also over many slices
       put: async (runId, part) => {
         // The run's key is in head as soon as the first slice has ended.
         const run = (await stage.store.read(connectionId, "head", ids.head))?.run;
-        if (run && part.id.startsWith("chunk:")) {
+        if (run && part.id.startsWith("people+:")) {
           const key = runKey(open(context.ring.sealing, runKeyPlace(connectionId, run.id), run.key));
           const place = { container: "work" as const, partition: runId, document: part.id, fields: "content" };
           staged.push(...open(key, place, part.content as Sealed<Change[]>));

@@ -3,10 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { work } from "../../../src/core/directory/run/worker.ts";
 import { commit } from "../../../src/core/store/commit.ts";
-import { ids } from "../../../src/core/store/documents.ts";
+import { ids, type PersonDoc, type Stored } from "../../../src/core/store/documents.ts";
+import type { DirectoryStore } from "../../../src/core/store/ports.ts";
 import { noFaults } from "../../../src/local/cosmos/server.ts";
 import { createOracle } from "../../../src/local/simulator/directory/oracle.ts";
 import { expected, held, replay } from "../../support/held.ts";
+import { mortal as mortalNeeds } from "../../support/mortal.ts";
 import { type Stage, startStage } from "../../support/sync-stage.ts";
 
 let stage: Stage;
@@ -51,28 +53,8 @@ const scene = async (seed: number, size = { users: 150, groups: 25 }) => {
   };
 };
 
-/** The worker's needs, dead for good after `operations` more calls to the outside: nothing it tries later has an effect. */
-const mortal = (needs: WorkerNeeds, operations: number): WorkerNeeds => {
-  let left = operations;
-  const dying = <T extends object>(part: T): T =>
-    new Proxy(part, {
-      get: (target, name) => {
-        const member = Reflect.get(target, name);
-        if (typeof member !== "function" || name === "requests") return member;
-        return async (...args: unknown[]) => {
-          if (left-- <= 0) throw new Error("killed");
-          return Reflect.apply(member, target, args);
-        };
-      },
-    });
-  return {
-    ...needs,
-    store: dying(needs.store),
-    work: dying(needs.work),
-    source: dying(needs.source),
-    hints: dying(needs.hints),
-  };
-};
+const mortal = (needs: WorkerNeeds, operations: number): WorkerNeeds =>
+  mortalNeeds(needs, operations, ["store", "work", "source", "hints"]);
 
 const ask = async (connectionId: string, mode: "full" | "delta") => {
   const head = (await stage.store.read(connectionId, "head", ids.head))!;
@@ -250,43 +232,73 @@ describe("Graph in a storm", () => {
 });
 
 describe("somebody else writes while a run applies", () => {
+  type Writes = Parameters<DirectoryStore["write"]>[1];
+
+  /** Needs that let somebody else act on the people whom a commit is about to change. */
+  const meddled = (meddle: (people: Stored<PersonDoc>[]) => Promise<void>, connectionId: string): WorkerNeeds => {
+    const write = async (id: string, writes: Writes) => {
+      const planned = writes.flatMap((each) =>
+        each.op === "replace" && each.doc.kind === "person" ? [each.doc.id] : [],
+      );
+      await meddle([...(await stage.store.load(connectionId, "person", planned)).values()]);
+      return stage.store.write(id, writes);
+    };
+    return {
+      ...healthy,
+      store: new Proxy(healthy.store, {
+        get: (target, name) => (name === "write" ? write : Reflect.get(target, name)),
+      }),
+    };
+  };
+  const headOf = async (connectionId: string) => (await stage.store.read(connectionId, "head", ids.head))!;
+
   it("keeps both: the API's write and the plan's changes", async () => {
     const s = await scene(30);
     await stage.sync(s.connectionId, "full");
     await s.observe();
     s.change(1, 150);
     let writes = 0;
-    const busy: WorkerNeeds = {
-      ...stage.needs,
-      store: new Proxy(stage.needs.store, {
-        get: (target, name) =>
-          name === "write"
-            ? async (...args: Parameters<typeof target.write>) => {
-                if (++writes % 3 === 1)
-                  await touchSomebody(
-                    args[1].flatMap((write) =>
-                      write.op === "replace" && write.doc.kind === "person" ? [write.doc.id] : [],
-                    ),
-                  );
-                return target.write(...args);
-              }
-            : Reflect.get(target, name),
-      }),
-    };
     /** What a person link does: another field of the same document. */
-    const touchSomebody = async (people: string[]): Promise<void> => {
-      for (const id of people.slice(0, 2)) {
-        const doc = await stage.store.read(s.connectionId, "person", id);
-        const head = await stage.store.read(s.connectionId, "head", ids.head);
-        if (!doc || !head) continue;
-        const { _etag, ...clean } = doc;
-        await commit(healthy, head, {
-          writes: [{ op: "replace", etag: _etag, doc: { ...clean, changedAt: "touched" } }],
+    const touch = async (people: Stored<PersonDoc>[]): Promise<void> => {
+      if (++writes % 3 !== 1) return;
+      for (const { _etag: etag, ...doc } of people.slice(0, 2))
+        await commit(healthy, await headOf(s.connectionId), {
+          writes: [{ op: "replace", etag, doc: { ...doc, changedAt: "touched" } }],
         });
-      }
     };
-    stage.needs = busy;
+    stage.needs = meddled(touch, s.connectionId);
     await stage.sync(s.connectionId);
+    await s.agrees();
+  });
+
+  it("leaves to the next round whom the plan has not seen like this, and takes everybody else along", async () => {
+    const s = await scene(31);
+    await stage.sync(s.connectionId, "full");
+    await s.observe();
+    s.change(1, 60);
+    let other: string | null = null;
+    const change = async ([person]: Stored<PersonDoc>[]): Promise<void> => {
+      if (other !== null || !person) return;
+      other = person.id;
+      const { _etag: headEtag, ...head } = await headOf(s.connectionId);
+      const { _etag: etag, ...doc } = person;
+      await stage.store.write(s.connectionId, [
+        { op: "replace", etag: headEtag, doc: { ...head, commitId: stage.ambient.ulid() } },
+        { op: "replace", etag, doc: { ...doc, hash: "another" } },
+      ]);
+    };
+    stage.needs = meddled(change, s.connectionId);
+    await stage.sync(s.connectionId);
+    const [run] = await stage.store.list(s.connectionId, "run", { limit: 1 });
+    expect(run).toMatchObject({ mode: "delta", outcome: "done", counts: { moved: 1 } });
+    expect(run?.counts.peopleUpdated).toBeGreaterThan(1);
+    const [left] = (await stage.store.load(s.connectionId, "person", [other ?? ""])).values();
+    expect(left?.hash).toBe("another");
+
+    stage.needs = healthy;
+    await stage.sync(s.connectionId);
+    const [next] = await stage.store.list(s.connectionId, "run", { limit: 1 });
+    expect(next).toMatchObject({ mode: "full", outcome: "done", counts: { moved: 0 } });
     await s.agrees();
   });
 });

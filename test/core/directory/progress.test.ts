@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { nothingStaged } from "../../../src/core/directory/run/cursor.ts";
 import { type Pace, paceOf, progressOf, rateOf } from "../../../src/core/directory/run/progress.ts";
 import { noCounts, type Round } from "../../../src/core/directory/run/round.ts";
 import type { Head, RunState } from "../../../src/core/store/documents.ts";
@@ -7,7 +8,7 @@ import type { Stage } from "../../support/sync-stage.ts";
 import { caller } from "../views-stage.ts";
 import { openScene, people, type Scene, withStage } from "./trap-scene.ts";
 
-const chunks = { "groups+": 1, "people+": 2, "members+": 1, "members-": 0, "people-": 0, "groups-": 0 };
+const staged = { ...nothingStaged(), "groups+": 1, "people+": 2, "members+": 1 };
 type Place = Round["cursor"]["at"];
 const reading: Place = { phase: "reading", feed: "users", link: null };
 const applying = (pass: number, chunk: number): Place => ({ phase: "applying", pass, chunk });
@@ -17,7 +18,7 @@ const pace = (at: Place, now: number, before: Pace | null, counts: Partial<Round
     needs: { ambient: { now: () => now } } as Round["needs"],
     head: { run: before && { id: "r", pace: before } } as Round["head"],
     id: "r",
-    cursor: { at, chunks } as Round["cursor"],
+    cursor: { at, staged } as Round["cursor"],
     counts: { ...noCounts(), ...counts },
     startedAt: 1000,
   });

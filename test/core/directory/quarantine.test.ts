@@ -146,10 +146,13 @@ describe("in quarantine", () => {
     expect([await runs(s), minutesUntil((await s.head()).wakeAt)]).toEqual([begun, expect.closeTo(60, 0)]);
   });
 
-  it("lost consent takes its place", async () => {
+  it("lost consent takes its place when it is seen twice", async () => {
     const s = await quarantined();
     const { sequence } = await s.head();
     stage.simulator.commands.revoke.run({ tid: s.tid, clientId: stage.clientId });
+    expect(await s.nextStep()).toBe("retries");
+    expect((await s.connection()).state).toBe("active");
+    expect(minutesUntil((await s.head()).wakeAt)).toBeLessThanOrEqual(5);
     expect(await s.nextStep()).toBe("retries");
     expect(await s.connection()).toMatchObject({
       state: "needs-attention",

@@ -1,9 +1,11 @@
 /** Memberships of runs that are broken off, of large groups, and of lists that cannot be read to their end. */
 import { describe, expect, it } from "vitest";
+import { filterId } from "../../../src/core/directory/group-roles.ts";
 import { CursorExpired, type MembersPage } from "../../../src/core/directory/ports.ts";
 import type { WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { work } from "../../../src/core/directory/run/worker.ts";
 import { ids, type ShardDoc } from "../../../src/core/store/documents.ts";
+import { everybody } from "../../../src/local/demo/everybody.ts";
 import type { Stage } from "../../support/sync-stage.ts";
 import {
   end,
@@ -49,9 +51,8 @@ const shardsOf = async (s: Scene, number: number): Promise<string[]> =>
     .map(({ id }) => id);
 
 /** As if the group had grown until its shards were split that often. */
-const splitInto = async (s: Scene, number: number, depth: number): Promise<void> => {
+const splitInto = async (s: Scene, id: string, depth: number): Promise<void> => {
   const { directory } = stage.handles;
-  const id = guid(number);
   const leaves = range(0, 2 ** depth).map((leaf) => leaf.toString(2).padStart(depth, "0"));
   await directory.item(ids.shard(id, ""), s.connectionId).delete();
   await directory.item(ids.group(id), s.connectionId).patch([{ op: "set", path: "/leaves", value: leaves }]);
@@ -77,7 +78,7 @@ describe("a large group whose removal is broken off", () => {
   it("leaves nothing behind: the next run ends what was begun", async () => {
     const s = await openScene(stage, { before: [...people(2), group(600, [1, 2])] });
     await s.sync("full");
-    await splitInto(s, 600, 7);
+    await splitInto(s, guid(600), 7);
     s.change(end("delete", 600));
     const broken = voidAfter(s, (writes) => writes.some((write) => write.op === "delete" && write.id.startsWith("g:")));
     await s.sync();
@@ -88,10 +89,25 @@ describe("a large group whose removal is broken off", () => {
     expect(next.head.emptying).toEqual([]);
   });
 
+  it("counts no memberships of a group that the product never saw", async () => {
+    const s = await openScene(stage, { before: [...people(2), group(600, [1, 2]), group(601, [1])] });
+    const chosen = { from: "groups" as const, groups: [guid(600), guid(601)] };
+    await s.lay({
+      settings: { people: { ...everybody.people, ...chosen }, groups: { ...everybody.groups, include: false } },
+    });
+    await s.sync("full");
+    await splitInto(s, filterId(s.context.ring, guid(600)), 7);
+    s.change(end("delete", 600));
+    const broken = voidAfter(s, (writes) => writes.some((write) => write.op === "delete" && write.id.startsWith("g:")));
+    await s.sync();
+    expect([broken.done(), (await s.head()).emptying.length]).toEqual([true, 1]);
+    expect((await s.sync()).head).toMatchObject({ emptying: [], counters: { memberships: 0 } });
+  });
+
   it("does not stand in the way of the group when it is restored", async () => {
     const s = await openScene(stage, { before: [...people(2), group(600, [1, 2], microsoft365)] });
     await s.sync("full");
-    await splitInto(s, 600, 7);
+    await splitInto(s, guid(600), 7);
     s.change(end("delete", 600));
     voidAfter(s, (writes) => writes.some((write) => write.op === "delete" && write.id.startsWith("g:")));
     await s.sync();
@@ -113,6 +129,45 @@ it("the log tells of every membership when a first sync was broken off and someb
   s.alter = null;
   await s.sync("full");
   await s.agrees();
+});
+
+it("looking for the groups of those who come keeps the lease, however slow the store is", async () => {
+  const s = await openScene(stage, { before: [...people(1), group(600, [1])] });
+  await s.sync("full");
+  s.change(...range(2, 20).map((number) => person(number)));
+  const { needs } = stage;
+  const leases: number[] = [];
+  const groupsOf: WorkerNeeds["store"]["groupsOf"] = async (connectionId, id) => {
+    stage.ambient.advance(needs.leaseMilliseconds / 4);
+    leases.push((await s.head()).leaseUntil - stage.ambient.now());
+    return needs.store.groupsOf(connectionId, id);
+  };
+  stage.needs = { ...needs, store: { ...needs.store, groupsOf } };
+  await s.sync();
+  expect([leases.length, leases.filter((left) => left <= 0)]).toEqual([20, []]);
+});
+
+it("somebody who was erased is in no group, though Microsoft still lists the account", async () => {
+  const s = await openScene(stage, { before: [...people(3), group(600, [1, 2])] });
+  await s.lay({ settings: { people: { ...everybody.people, from: "groups", groups: [guid(600)] } } });
+  const id = ids.marker(s.personId(2));
+  const changedAt = new Date(stage.ambient.now()).toISOString();
+  await stage.handles.directory.items.create({
+    id,
+    kind: "marker",
+    connectionId: s.connectionId,
+    v: 1,
+    marker: "erased",
+    changedAt,
+  });
+  await s.lay({ head: { marked: true } });
+  await s.sync("full");
+  s.change(end("delete", 2));
+  await s.sync();
+  s.change(end("restore", 2));
+  await s.sync();
+  const shards = await stage.store.list(s.connectionId, "members", { limit: 10 });
+  expect(shards.map(({ members }) => members)).toEqual([[s.personId(1)], [s.personId(1)]]);
 });
 
 describe("a list of members", () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Settings } from "../../../src/core/connections/settings.ts";
 import { sealRef } from "../../../src/core/directory/ref.ts";
+import { standingOf } from "../../../src/core/directory/standing.ts";
 import { switchPerson } from "../../../src/core/directory/switch-person.ts";
 import { commit } from "../../../src/core/store/commit.ts";
 import { ids } from "../../../src/core/store/documents.ts";
@@ -156,16 +157,22 @@ describe("a run that is void when half of it is applied", () => {
   });
 });
 
+/** By an administrator, while the source and the store of the stage are as they were. */
+const switching = (s: Scene) => {
+  const { ambient, store, search } = stage;
+  const { hints, source } = stage.needs;
+  const needs = { ambient, store, search, hints, source, keys: { ring: async () => s.context.ring } };
+  return (...request: [string, string, { enabled: boolean; ref?: string }]) =>
+    switchPerson(needs)(caller("integration:sync"), ...request);
+};
+
 describe("somebody who is switched on", () => {
   it("while a run is about to let everybody go who is not, stays", async () => {
     const s = await openScene(stage, { before: people(3) });
     await s.sync("full");
     await s.lay({ settings: { people: { ...everybody.people, oneByOne: true } } });
-    const { ambient, store, search } = stage;
-    const { hints, source } = stage.needs;
-    const needs = { ambient, store, search, hints, source, keys: { ring: async () => s.context.ring } };
-    const administrator = caller("integration:sync");
-    const ref = sealRef(ambient, s.context, guid(1));
+    const ref = sealRef(stage.ambient, s.context, guid(1));
+    const switchOn = switching(s);
     let weighed = false;
     let switched = false;
     stage.needs = {
@@ -176,7 +183,7 @@ describe("somebody who is switched on", () => {
             ? async (...args: Parameters<typeof target.load>) => {
                 if (args[1] === "person" && weighed && !switched) {
                   switched = true;
-                  await switchPerson(needs)(administrator, s.connectionId, s.personId(1), { enabled: true, ref });
+                  await switchOn(s.connectionId, s.personId(1), { enabled: true, ref });
                 }
                 return target.load(...args);
               }
@@ -191,6 +198,41 @@ describe("somebody who is switched on", () => {
     await s.sync();
     expect(switched).toBe(true);
     expect([await stateOf(s, 1), await stateOf(s, 2)]).toEqual(["active", "deactivated"]);
+  });
+
+  it("in the very moment in which a run lets everybody go, stays", async () => {
+    const s = await openScene(stage, { before: people(3) });
+    await s.sync("full");
+    await s.lay({ settings: { people: { ...everybody.people, oneByOne: true } } });
+    const { needs } = stage;
+    let switched = false;
+    const write: typeof needs.store.write = async (connectionId, writes) => {
+      const lets = writes.some((each) => each.op === "replace" && each.doc.id === ids.person(s.personId(1)));
+      if (lets && !switched) {
+        switched = true;
+        await switching(s)(s.connectionId, s.personId(1), { enabled: true });
+      }
+      return needs.store.write(connectionId, writes);
+    };
+    stage.needs = { ...needs, store: { ...needs.store, write } };
+    await s.sync();
+    expect(switched).toBe(true);
+    expect([await stateOf(s, 1), await stateOf(s, 2)]).toEqual(["active", "deactivated"]);
+  });
+
+  it("in a selection of which half is stored is asked for, not looked up", async () => {
+    const s = await openScene(stage, { before: [...people(3), group(510, [1, 2])] });
+    await s.lay({ settings: { people: from(510) } });
+    await s.sync("full");
+    s.change(leave(510, 1));
+    const context = { ...s.context, settings: (await s.connection()).settings };
+    const isMember = async (): Promise<boolean | undefined> => {
+      const asked = [{ id: s.personId(1), oid: guid(1) }];
+      return (await standingOf(stage)(context, asked)).get(s.personId(1))?.isMember;
+    };
+    expect(await isMember()).toBe(true);
+    await s.lay({ head: { suspect: true } });
+    expect(await isMember()).toBe(false);
   });
 });
 
@@ -228,5 +270,17 @@ describe("somebody who left long ago and was kept", () => {
     expect(await stateOf(s, 1)).toBe("deactivated");
     await stage.settleOnce(s.connectionId);
     expect([await stateOf(s, 1), await stateOf(s, 2)]).toEqual(["removed", "active"]);
+  });
+
+  it("is removed by the day of leaving, too, when somebody switches him off", async () => {
+    const s = await openScene(stage, { before: people(3) });
+    await s.lay({ settings: { leaving: { rule: "keep", afterDays: 30 } } });
+    await s.sync("full");
+    s.change(end("delete", 1));
+    await s.sync();
+    stage.ambient.advance(20 * 86_400_000);
+    await s.lay({ settings: { leaving: { rule: "remove", afterDays: 30 } }, head: { retireAt: null } });
+    await switching(s)(s.connectionId, s.personId(1), { enabled: false });
+    expect((await s.head()).retireAt).toBeLessThanOrEqual(stage.ambient.now() + 10 * 86_400_000);
   });
 });

@@ -53,19 +53,17 @@ it("memberships of one page come back complete and in order, 90,000 of one group
     (_, index) => `0000000b-0000-4000-8000-${String(index).padStart(12, "0")}`,
   );
   const [large = "", ...others] = groups;
-  for (const id of told.add) staging.edge(large, "add", id);
-  for (const id of told.remove) staging.edge(large, "remove", id);
-  for (const group of others) staging.edge(group, "addChildren", large);
+  for (const id of told.add) staging.told.add(large, "add", id);
+  for (const id of told.remove) staging.told.add(large, "remove", id);
+  for (const group of others) staging.told.add(group, "addChildren", large);
   const resumed = again(await staging.flush());
-  const parts = new Map<string, number[]>();
-  for await (const { part, groups: inPart } of resumed.edgeParts())
-    for (const group of inPart) parts.set(group, [...(parts.get(group) ?? []), part]);
+  const parts = await resumed.told.partsByGroup();
   expect([...parts.keys()].toSorted()).toEqual(groups);
-  expect(await resumed.edgesOf(large, parts.get(large) ?? [])).toEqual({
+  expect(await resumed.told.of(large, parts.get(large) ?? [])).toEqual({
     ...told,
     addChildren: [],
     removeChildren: [],
   });
   for (const group of others)
-    expect((await resumed.edgesOf(group, parts.get(group) ?? [])).addChildren).toEqual([large]);
+    expect((await resumed.told.of(group, parts.get(group) ?? [])).addChildren).toEqual([large]);
 });

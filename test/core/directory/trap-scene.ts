@@ -20,8 +20,11 @@ import type { DirectoryState, Mutation } from "../../../src/local/simulator/dire
 import type { Fault } from "../../../src/local/simulator/graph/faults.ts";
 import type { LoggedRequest } from "../../../src/local/simulator/graph/request-log.ts";
 import type { TraitChanges } from "../../../src/local/simulator/graph/switches.ts";
+import { foundGroup } from "../../support/group-mutations.ts";
 import { expected, type Held, held, readLog, replay } from "../../support/held.ts";
 import { type Stage, startStage } from "../../support/sync-stage.ts";
+
+export { microsoft365 } from "../../support/group-mutations.ts";
 
 /** A stage for the tests of a file; what a test has put in the way is taken away after it. */
 export const withStage = (seed: number, started: (stage: Stage) => void): void => {
@@ -66,23 +69,12 @@ export const range = (from: number, count: number): number[] => Array.from({ len
 export const people = (count: number): Mutation[] => range(1, count).map((number) => person(number));
 
 /** Numbers below 500 are people, the others nested groups. */
-export const group = (number: number, members: readonly number[] = [], properties: object = {}): Mutation => ({
-  op: "create-group",
-  group: {
-    id: guid(number),
-    properties: {
-      displayName: `Group ${number}`,
-      mailEnabled: false,
-      securityEnabled: true,
-      mailNickname: `group${number}`,
-      groupTypes: [],
-      ...properties,
-    },
-    members: members.map((member) => [guid(member), typeOf(member)]),
-  },
-});
-
-export const microsoft365 = { groupTypes: ["Unified"], mailEnabled: true, securityEnabled: false };
+export const group = (number: number, members: readonly number[] = [], properties: object = {}): Mutation =>
+  foundGroup(
+    guid(number),
+    { displayName: `Group ${number}`, mailNickname: `group${number}`, ...properties },
+    members.map((member) => [guid(member), typeOf(member)]),
+  );
 
 const typeOf = (member: number): "user" | "group" => (member < 500 ? "user" : "group");
 

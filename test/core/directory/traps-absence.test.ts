@@ -78,6 +78,25 @@ describe("a full read that misses somebody", () => {
     });
 });
 
+it("shows no value of a property that the field no longer comes from, also of somebody whom the read left out", async () => {
+  const s = await openScene(stage, { before: [person(1, { department: "Deck" }), person(2)] });
+  const { settings } = await s.connection();
+  const role = (from: "jobTitle" | "department") => ({
+    settings: { attributes: { ...settings.attributes, role: { from, clear: false } } },
+  });
+  await s.lay(role("jobTitle"));
+  await s.sync("full");
+  expect((await s.stored(1))?.record.fields.role).toBe("Engineer");
+  await s.lay(role("department"));
+  s.alter = without(1);
+  await s.sync();
+  expect((await s.stored(1))?.record.fields).not.toHaveProperty("role");
+  expect((await s.stored(1))?.record.fields).toMatchObject({ jobTitle: "Engineer", department: "Deck" });
+  s.alter = null;
+  await s.sync();
+  expect((await s.stored(1))?.record.fields.role).toBe("Deck");
+});
+
 describe("a first sync", () => {
   it("removes nobody even when people are stored already, and the round after it finds out who is gone", async () => {
     const s = await openScene(stage, { before });
@@ -88,14 +107,14 @@ describe("a first sync", () => {
     const second = await s.sync();
     expect(second.run).toMatchObject({
       mode: "full",
-      counts: { peopleUpdated: 1, peopleDeactivated: 0, groupsRemoved: 0, membershipsAdded: 1, membershipsRemoved: 0 },
+      counts: { peopleUpdated: 1, peopleDeactivated: 0, groupsRemoved: 0, membershipsAdded: 1, membershipsRemoved: 1 },
     });
-    expect([(await s.stored(1))?.state, await s.members(501)]).toEqual(["active", [2]]);
+    expect([(await s.stored(1))?.state, await s.members(501)]).toEqual(["active", []]);
     s.alter = without(3);
     const third = await s.sync();
     expect(third.run).toMatchObject({
       mode: "full",
-      counts: { peopleDeactivated: 1, groupsRemoved: 1, membershipsRemoved: 1 },
+      counts: { peopleDeactivated: 1, groupsRemoved: 1, membershipsRemoved: 0 },
     });
     await s.agrees();
   });

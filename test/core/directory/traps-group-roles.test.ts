@@ -1,10 +1,11 @@
 /** Traps of groups that come to be something else to the connection: the feed speaks of their parent, or of half of them. */
 import { describe, expect, it } from "vitest";
+import type { EntryDraft } from "../../../src/core/audit/entries.ts";
 import type { Settings } from "../../../src/core/connections/settings.ts";
 import { ids } from "../../../src/core/store/documents.ts";
 import { everybody } from "../../../src/local/demo/everybody.ts";
 import type { Stage } from "../../support/sync-stage.ts";
-import { group, guid, join, microsoft365, openScene, people, type Scene, set, withStage } from "./trap-scene.ts";
+import { group, guid, join, leave, microsoft365, openScene, people, type Scene, set, withStage } from "./trap-scene.ts";
 
 let stage: Stage;
 withStage(29, (started) => {
@@ -91,5 +92,28 @@ describe("a change of kind that the feed tells by half", () => {
       fields: { displayName: "Group 600", mailEnabled: true, securityEnabled: true },
     });
     expect([await s.members(600), (await s.stored(1))?.state]).toEqual([[1], "active"]);
+  });
+});
+
+describe("a group that lies in one that is shown", () => {
+  const childrenTold = (entries: readonly EntryDraft[]): (string[] | undefined)[][] =>
+    entries.flatMap(({ kind, childrenAdded, childrenRemoved }) =>
+      kind === "members" && (childrenAdded ?? childrenRemoved) ? [[childrenAdded, childrenRemoved]] : [],
+    );
+  const lists = { ...everybody.groups, kinds: { ...everybody.groups.kinds, distribution: true } };
+
+  it("is named when the product can see it, and when it cannot, nowhere", async () => {
+    const before = [...people(2), group(610, [1], distribution), group(600, [2, 610])];
+    const s = await openScene(stage, { before });
+    await s.lay({ settings: { groups: without("distribution") } });
+    expect(childrenTold((await s.sync("full")).entries)).toEqual([]);
+    // Its parent is not spoken of: it was stored long ago what lies in it.
+    await s.lay({ settings: { groups: lists } });
+    expect(childrenTold((await s.sync()).entries)).toEqual([[[guid(610)], undefined]]);
+    await s.agrees();
+    await s.lay({ settings: { groups: without("distribution") } });
+    expect(childrenTold((await s.sync()).entries)).toEqual([]);
+    s.change(leave(600, 610));
+    expect(childrenTold((await s.sync()).entries)).toEqual([]);
   });
 });

@@ -123,6 +123,17 @@ describe("a tenant that no longer lets us in", () => {
         stage.simulator.world.tenants.get(tid)!.gone = false;
       },
     ],
+    ...(
+      [
+        ["Conditional Access blocks us", "policy-blocked", 53003],
+        ["the tenant admits no foreign applications", "tenant-blocked", 500212],
+      ] as const
+    ).map(([what, code, aadsts]): (typeof refusals)[number] => [
+      what,
+      code,
+      ({ tid }) => stage.simulator.commands["entra-switches"].run({ tokenFaults: [{ tid, aadsts }] }),
+      () => stage.simulator.commands["entra-switches"].run({ tokenFaults: [] }),
+    ]),
     ...["User.Read.All", "GroupMember.Read.All"].map((permission): (typeof refusals)[number] => [
       `${permission} was taken away`,
       "permission-revoked",
@@ -145,7 +156,12 @@ describe("a tenant that no longer lets us in", () => {
       expect(await s.step()).toBe("retries");
       expect([(await s.connection()).state, (await s.head()).attempts]).toEqual(["active", 1]);
       expect(await s.nextStep()).toBe("retries");
-      expect(await s.connection()).toMatchObject({ state: "needs-attention", attention: { code } });
+      const state = code === "permission-revoked" ? "degraded" : "revoked";
+      expect(await s.connection()).toMatchObject({
+        state: "needs-attention",
+        attention: { code },
+        tiers: { read: { state, trouble: { code } } },
+      });
       const [run] = await stage.store.list(s.connectionId, "run", { limit: 1 });
       expect(run).toMatchObject({ outcome: "failed", failure: code });
       expect((await s.head()).dueAt).not.toBeNull();
@@ -160,6 +176,7 @@ describe("a tenant that no longer lets us in", () => {
       healIt(s);
       expect(await s.nextStep()).toBe("done");
       expect(await s.connection()).toMatchObject({ state: "active", attention: null });
+      expect((await s.connection()).tiers.read).toEqual({ wanted: true, state: "active", missing: [] });
       const entries = await s.entriesSince(sequence);
       expect(entries).toContainEqual(expect.objectContaining({ kind: "connection", evidence: "recovered" }));
       expect(entries.filter(({ op }) => op === "deactivated").map(({ object }) => object)).toEqual([s.personId(1)]);

@@ -8,7 +8,7 @@ import { graphClient } from "../../../src/adapters/graph/client.ts";
 import { mailRecipients } from "../../../src/adapters/graph/mail-recipients.ts";
 import { smtpServer } from "../../../src/adapters/mail/smtp.ts";
 import { plainEntry } from "../../../src/core/audit/change-log.ts";
-import { administratorPlace } from "../../../src/core/consent/approve.ts";
+import { administratorPlace } from "../../../src/core/consent/proof.ts";
 import type { ConnectionContext } from "../../../src/core/context.ts";
 import { personId } from "../../../src/core/crypto/key-ring.ts";
 import { seal } from "../../../src/core/crypto/seal.ts";

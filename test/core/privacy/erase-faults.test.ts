@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErasePersonNeeds } from "../../../src/core/privacy/erase-person.ts";
 import { turnMilliseconds } from "../../../src/core/privacy/erasure.ts";
 import { settleErasures } from "../../../src/core/privacy/settle.ts";
+import { mortal as mortalNeeds } from "../../support/mortal.ts";
 import { codeOf } from "../views-stage.ts";
 import { nothing, openPrivacyScene, type PrivacyScene } from "./privacy-stage.ts";
 
@@ -18,29 +19,8 @@ afterAll(() => scene.stage.close());
 
 const somebody = () => scene.id(scene.crew[next++] ?? "");
 
-/** Dead for good after so many calls to the outside: nothing that is tried later has an effect. */
-const mortal = (needs: ErasePersonNeeds, calls: number): ErasePersonNeeds => {
-  let left = calls;
-  const dying = <T extends object>(part: T): T =>
-    new Proxy(part, {
-      get: (target, name) => {
-        const member: unknown = Reflect.get(target, name);
-        if (typeof member !== "function") return member;
-        return async (...args: unknown[]) => {
-          if (left-- <= 0) throw new Error("killed");
-          return Reflect.apply(member, target, args);
-        };
-      },
-    });
-  return {
-    ...needs,
-    store: dying(needs.store),
-    secrets: dying(needs.secrets),
-    work: dying(needs.work),
-    access: dying(needs.access),
-    hints: dying(needs.hints),
-  };
-};
+const mortal = (needs: ErasePersonNeeds, calls: number): ErasePersonNeeds =>
+  mortalNeeds(needs, calls, ["store", "secrets", "work", "access", "hints"]);
 
 /** Who comes after the process that died; each alone has to be enough. */
 const followers = {
@@ -113,11 +93,21 @@ describe("a database that is put back to yesterday", () => {
     expect(back).toMatchObject({ state: "active" });
     expect(back).toHaveProperty("record", expect.any(String));
 
+    scene.stage.ambient.advance(3_600_000);
     await scene.settle();
     for (const id of [early, late, latest]) expect(await scene.remains(id)).toEqual(nothing);
     expect((await scene.told(late)).at(-1)).toMatchObject({ op: "erased", cause: "restore" });
     expect(await scene.person(other)).toMatchObject({ state: "active" });
 
+    // Of what was put back there may be a backup by now: the dates begin anew, and of whom it was not necessary they stay.
+    const receiptsOf = (id: string) =>
+      scene.recorded
+        .filter(({ objects }) => objects?.includes(id))
+        .map(({ receipt }) => Date.parse(receipt?.backups ?? ""));
+    expect(receiptsOf(early)).toHaveLength(1);
+    const [first = 0, second = 0] = receiptsOf(late);
+    expect(second - first).toBeGreaterThanOrEqual(3_600_000);
+    expect(scene.recorded.at(-1)).toMatchObject({ what: "person-erased", subject: "system", objects: [latest] });
     const { sequence, commitId } = await scene.head();
     await scene.settle();
     expect(await scene.head()).toMatchObject({ sequence, commitId });

@@ -2,12 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sealRef } from "../../../src/core/directory/ref.ts";
 import { PersonExport } from "../../../src/core/privacy/export-person.ts";
 import { ids } from "../../../src/core/store/documents.ts";
+import { flipped } from "../../support/tamper.ts";
 import { caller, codeOf } from "../views-stage.ts";
 import { officer, openPrivacyScene, type PrivacyScene } from "./privacy-stage.ts";
 
 let scene: PrivacyScene;
 beforeAll(async () => {
-  scene = await openPrivacyScene(4);
+  scene = await openPrivacyScene(5);
 });
 afterAll(() => scene.stage.close());
 
@@ -106,6 +107,25 @@ describe("what is held of one person", () => {
     expect(new Set(sequences).size).toBe(rounds + 1);
     expect(sequences).toEqual(sequences.toSorted((one, other) => other - one));
     expect(sequences).toHaveLength(rounds + 1);
+  });
+
+  test("of somebody whose stored texts were altered says so and gives the rest", async () => {
+    const id = scene.id(scene.crew[4] ?? "");
+    await scene.views.linkProductUser(officer, scene.connectionId, id, undefined, { productUserId: "user-4" });
+    const stored = await scene.stage.store.read(scene.connectionId, "person", ids.person(id));
+    if (!stored?.record || !stored.key) throw new Error("nobody");
+    const { _etag, ...doc } = stored;
+    await scene.put({ ...doc, record: flipped(stored.record) });
+    const damaged = await exported(id);
+    expect(damaged.person).toMatchObject({ unreadable: ["record"], record: null, productUserId: "user-4" });
+    expect(damaged.summary.join(" ")).toContain("cannot be opened any more (record)");
+    expect(damaged.log.entries.map(({ content }) => content)).toEqual(["open", "open"]);
+    await scene.put({ ...doc, key: { ...stored.key, wrapped: flipped(stored.key.wrapped) } });
+    const keyless = await exported(id);
+    expect(keyless.person).toMatchObject({ unreadable: ["record", "productUserId"], record: null });
+    expect(keyless.log.entries.map(({ content }) => content)).toEqual(["unreadable", "unreadable"]);
+    expect(keyless.summary.join(" ")).toContain("2 of them altered since they were recorded");
+    await scene.put(doc);
   });
 
   test("tells what the scope decides by as well, though no view ever shows it", async () => {

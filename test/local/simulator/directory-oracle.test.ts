@@ -325,7 +325,6 @@ function restate(snapshots: Snapshot[]): ReturnType<typeof expectedView> {
     groups: new Map(),
     productGroups: new Map(),
     filters: new Set(),
-    unsaid: new Set(),
     departed: new Set(),
   };
   for (const userId of new Set(snapshots.flatMap(({ users }) => [...users.keys()]))) {

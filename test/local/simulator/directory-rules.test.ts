@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DirectoryRefusal } from "../../../src/local/simulator/directory/entra-rules.ts";
 import { createDirectory, type MemoryDirectory } from "../../../src/local/simulator/directory/memory-directory.ts";
 import type { MemberType, Mutation } from "../../../src/local/simulator/directory/state.ts";
+import { foundGroup, microsoft365 } from "../../support/group-mutations.ts";
 
 const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 const [ann, ben, cem, contact, device] = [id(1), id(2), id(3), id(8), id(9)];
@@ -12,27 +13,9 @@ const user = (userId: string, name: string): Mutation => ({
   user: { id: userId, properties: { displayName: name, userPrincipalName: `${name}@contoso.example`, mail: null } },
 });
 
-const group = (
-  groupId: string,
-  properties: Record<string, unknown>,
-  members: [string, MemberType][] = [],
-): Mutation => ({
-  op: "create-group",
-  group: {
-    id: groupId,
-    properties: {
-      displayName: "g",
-      mailNickname: "g",
-      mailEnabled: false,
-      securityEnabled: true,
-      groupTypes: [],
-      ...properties,
-    },
-    members,
-  },
-});
+const group = (groupId: string, properties: Record<string, unknown>, members: [string, MemberType][] = []): Mutation =>
+  foundGroup(groupId, { displayName: "g", mailNickname: "g", ...properties }, members);
 
-const unified = { mailEnabled: true, securityEnabled: false, groupTypes: ["Unified"] };
 const rule = { membershipRule: 'user.city -eq "Lyon"' };
 
 function staged(now?: () => number): MemoryDirectory {
@@ -43,10 +26,10 @@ function staged(now?: () => number): MemoryDirectory {
     user(cem, "cem"),
     group(security, {}),
     group(otherSecurity, {}),
-    group(team, unified),
+    group(team, microsoft365),
     group(list, { mailEnabled: true, securityEnabled: false }),
     group(dynamic, { groupTypes: ["DynamicMembership"], ...rule }),
-    group(hidden, { ...unified, visibility: "HiddenMembership" }),
+    group(hidden, { ...microsoft365, visibility: "HiddenMembership" }),
   ]) {
     directory.apply(mutation);
   }

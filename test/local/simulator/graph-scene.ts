@@ -4,8 +4,12 @@ import { generateDirectory } from "../../../src/local/simulator/directory/genera
 import { createDirectory } from "../../../src/local/simulator/directory/memory-directory.ts";
 import type { DirectoryState } from "../../../src/local/simulator/directory/state.ts";
 import { createGraph } from "../../../src/local/simulator/graph/graph.ts";
+import type { SubscriptionNeeds } from "../../../src/local/simulator/graph/subscriptions.ts";
 import type { TraitChanges } from "../../../src/local/simulator/graph/switches.ts";
 import type { Tenant, World } from "../../../src/local/simulator/world.ts";
+import { foundGroup } from "../../support/group-mutations.ts";
+
+export { microsoft365 } from "../../support/group-mutations.ts";
 
 export type Json = Record<string, unknown>;
 
@@ -29,6 +33,7 @@ export interface SceneOptions {
   linkKey?: Buffer;
   directory?: DirectoryState;
   now?: () => number;
+  subscriptions?: SubscriptionNeeds;
 }
 
 export const guid = (number: number): string => `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
@@ -48,23 +53,8 @@ export const user = (number: number, properties: Json = {}, managerId: string | 
   },
 });
 
-export const group = (number: number, members: [string, "user" | "group"][] = [], properties: Json = {}) => ({
-  op: "create-group" as const,
-  group: {
-    id: guid(number),
-    properties: {
-      displayName: `Group ${number}`,
-      mailEnabled: false,
-      securityEnabled: true,
-      mailNickname: `group${number}`,
-      groupTypes: [],
-      ...properties,
-    },
-    members,
-  },
-});
-
-export const microsoft365 = { groupTypes: ["Unified"], mailEnabled: true, securityEnabled: false };
+export const group = (number: number, members: [string, "user" | "group"][] = [], properties: Json = {}) =>
+  foundGroup(guid(number), { displayName: `Group ${number}`, mailNickname: `group${number}`, ...properties }, members);
 
 export const graphScene = (options: SceneOptions = {}) => {
   const { seed = 1, users = 0, groups = 0, linkKey = randomBytes(32) } = options;
@@ -81,15 +71,16 @@ export const graphScene = (options: SceneOptions = {}) => {
     linkKey,
     seed,
     verifyToken: (authorization) => (authorization ? JSON.parse(authorization) : null),
+    ...(options.subscriptions ? { subscriptions: options.subscriptions } : {}),
   });
   if (options.traits) graph.switches.set(tid, options.traits);
 
   const ask = async (path: string, extra: Asking = {}): Promise<Answer> => {
-    const { roles = reader, tenant = tid, method = "GET", headers = {}, body = "" } = extra;
+    const { roles = reader, tenant = tid, clientId = "app", method = "GET", headers = {}, body = "" } = extra;
     const response = await graph.handle({
       method,
       url: new URL(path.startsWith("http") ? path : `${graphUrl}${path}`),
-      headers: { authorization: JSON.stringify({ tid: tenant, clientId: "app", roles }), ...headers },
+      headers: { authorization: JSON.stringify({ tid: tenant, clientId, roles }), ...headers },
       body,
     });
     const text = typeof response.body === "string" ? response.body : JSON.stringify(response.body ?? "");
@@ -114,6 +105,7 @@ export const graphScene = (options: SceneOptions = {}) => {
 interface Asking {
   roles?: string[];
   tenant?: string;
+  clientId?: string;
   method?: string;
   headers?: Record<string, string>;
   body?: string;
@@ -127,6 +119,7 @@ const tenantOf = (id: string, directory: DirectoryState): Tenant => ({
   accounts: [],
   grants: new Map(),
   disabledApps: new Set(),
+  subscriptions: new Map(),
   gone: false,
 });
 

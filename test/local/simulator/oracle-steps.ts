@@ -3,6 +3,7 @@ import { createDirectory } from "../../../src/local/simulator/directory/memory-d
 import { createOracle, everything, type Oracle } from "../../../src/local/simulator/directory/oracle.ts";
 import type { OracleSettings } from "../../../src/local/simulator/directory/oracle-rules.ts";
 import type { Mutation } from "../../../src/local/simulator/directory/state.ts";
+import { foundGroup, microsoft365 } from "../../support/group-mutations.ts";
 
 export const id = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 export const [ann, ben] = [id(1), id(2)];
@@ -12,20 +13,8 @@ export const hire = (userId: string, properties: Record<string, unknown> = {}): 
   op: "create-user",
   user: { id: userId, properties: { displayName: "d", userPrincipalName: `${userId}@contoso.example`, ...properties } },
 });
-export const found = (groupId: string, unified: boolean, more: Record<string, unknown> = {}): Mutation => ({
-  op: "create-group",
-  group: {
-    id: groupId,
-    properties: {
-      displayName: "g",
-      mailNickname: "g",
-      mailEnabled: unified,
-      securityEnabled: !unified,
-      groupTypes: unified ? ["Unified"] : [],
-      ...more,
-    },
-  },
-});
+export const found = (groupId: string, unified: boolean, more: Record<string, unknown> = {}): Mutation =>
+  foundGroup(groupId, { displayName: "g", mailNickname: "g", ...(unified ? microsoft365 : {}), ...more });
 export const set = (userId: string, properties: Record<string, unknown>): Mutation => ({
   op: "update-user",
   id: userId,

@@ -6,6 +6,7 @@
 import { ids } from "../../store/documents.ts";
 import type { Closures } from "../group-roles.ts";
 import { filterId, mayBeShown, roleOf } from "../group-roles.ts";
+import { type Lack, lacks } from "./group-notes.ts";
 import { knownGroup } from "./known.ts";
 import { liveMembers } from "./live-members.ts";
 import { documentsOf, readGroup } from "./read-groups.ts";
@@ -17,12 +18,12 @@ export const admitGroups = async (round: Round): Promise<void> => {
     const closures = await round.nesting.closures();
     const open = await openGroups(round, closures);
     // Whoever is not held may bring more groups; which role is right, and who matters to nobody, is known when all are there.
-    const first = (["group", "role", "kind"] as const).find((wanted) => open.some(({ lacks }) => lacks === wanted));
-    const next = open.filter(({ lacks }) => lacks === first);
-    if (next.length === 0) return;
-    for (const { group, lacks } of next) {
+    const first = lacks.find((wanted) => open.some(({ lack }) => lack === wanted));
+    if (first === undefined) return;
+    for (const { group, lack } of open) {
+      if (lack !== first) continue;
       await admitGroup(round, closures, group);
-      round.cursor.admitted.push(group, mark(group, lacks));
+      round.staging.notes.add(lack, group);
       await breathe(round);
     }
   }
@@ -30,22 +31,18 @@ export const admitGroups = async (round: Round): Promise<void> => {
 
 interface OpenGroup {
   group: string;
-  /** It matters and is not held; it is not held in the right role; it is not held, and may be one to be shown. */
-  lacks: "group" | "role" | "kind";
+  lack: Lack;
 }
 
-const mark = (group: string, lacks: OpenGroup["lacks"]): string => `${group} ${lacks}`;
-
 const openGroups = async (round: Round, closures: Closures): Promise<OpenGroup[]> => {
-  const tried = new Set(round.cursor.admitted);
-  const { unknown } = round.cursor;
-  const all = [...new Set([...closures.scope, ...closures.sources, ...unknown])].toSorted();
-  const docs = await documentsOf(round, all);
+  const { notes } = round.staging;
+  const all = [...new Set([...closures.scope, ...closures.sources, ...notes.unknown])].toSorted();
+  await round.nesting.load(all);
   const open: OpenGroup[] = [];
   for (const group of all) {
-    const lack = round.nesting.isGone(group) ? null : await lackOf(round, closures, docs, group);
-    const lacks = lack === "group" && !closures.scope.has(group) && !closures.sources.has(group) ? "kind" : lack;
-    if (lacks && !tried.has(mark(group, lacks))) open.push({ group, lacks });
+    const found = round.nesting.isGone(group) ? null : await lackOf(round, closures, group);
+    const lack = found === "group" && !closures.scope.has(group) && !closures.sources.has(group) ? "kind" : found;
+    if (lack && !notes.has(lack, group)) open.push({ group, lack });
   }
   return open;
 };
@@ -53,10 +50,10 @@ const openGroups = async (round: Round, closures: Closures): Promise<OpenGroup[]
 const lackOf = async (
   { connection, staging, nesting, cursor, links }: Round,
   closures: Closures,
-  docs: Awaited<ReturnType<typeof documentsOf>>,
   group: string,
-): Promise<OpenGroup["lacks"] | null> => {
+): Promise<Lack | null> => {
   const { settings, ring } = connection;
+  const docs = new Map((await nesting.documentsOf(group)).map((doc) => [doc.id, doc]));
   const isHeld = (id: string): boolean => {
     const said = staging.said("groups", id);
     return said === "there" || (said === null && docs.has(ids.group(id)));

@@ -39,9 +39,9 @@ export const apply = async (round: Round): Promise<Batch> => {
 
 /** Shards that a run which was broken off has left of groups it removed. They go first: such a group may come back. */
 const clearLeftovers = async (round: Round): Promise<void> => {
-  for (const id of round.head.emptying) {
-    // Whether its memberships were counted went with its document; what is counted wrong here is a number in a view.
-    let left: Change[] = [{ kind: "group", id, role: "shown", of: null, op: "remove", from: null, to: null }];
+  for (const { id, shown } of round.head.emptying) {
+    const role = shown ? "shown" : "filter";
+    let left: Change[] = [{ kind: "group", id, role, of: null, op: "remove", from: null, to: null }];
     while (left.length > 0) {
       const batch = new Batch(round.cursor.at);
       const later = await prepare(round, batch, left);

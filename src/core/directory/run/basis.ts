@@ -4,6 +4,7 @@
  */
 import type { Settings } from "../../connections/settings.ts";
 import type { BlacklistVersion } from "../../store/documents.ts";
+import { scopeRoots, sourceRoots } from "../group-roles.ts";
 import type { Feed } from "../ports.ts";
 import type { Reads } from "./cursor.ts";
 
@@ -32,7 +33,11 @@ export const readsBetween = (before: Basis, now: Basis, unlisted: boolean): Read
       !same(before.leaving, now.leaving),
   };
   const groups = {
-    full: before.selection.groups !== now.selection.groups || widensGroups(before, now),
+    full:
+      before.selection.groups !== now.selection.groups ||
+      widensGroups(before, now) ||
+      // Who comes back from the recycle bin is asked for his groups one by one in a delta only.
+      (users.full && scopeRoots(now).length + sourceRoots(now).length > 0),
     again: !same(before.groups, now.groups) || !same(before.people, now.people),
   };
   return { full: { groups: groups.full, users: users.full }, again: { groups: groups.again, users: users.again } };

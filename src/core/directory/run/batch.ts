@@ -17,8 +17,8 @@ export class Batch {
   readonly delta = { people: 0, groups: 0, memberships: 0 };
   /** When the first of those who leave with it is to be removed; null = nobody is. */
   retireAt: number | null = null;
-  /** Groups that are removed; true while shards of theirs are left. */
-  readonly emptying = new Map<string, boolean>();
+  /** Groups that are removed, by document id, and whether shards of theirs are left. */
+  readonly emptying = new Map<string, { shown: boolean; shardsLeft: boolean }>();
   /** Where the run was when the batch was begun: nothing before it is missing in the store. */
   readonly from: Position;
   /** Load every document before it is written; a first attempt takes new objects to be new. */
@@ -83,11 +83,11 @@ export class Batch {
   /** Head with this batch counted in. */
   count(head: Head): Head {
     const { people, groups, memberships } = head.counters;
-    const begun = [...this.emptying].filter(([, shardsLeft]) => shardsLeft).map(([id]) => id);
+    const begun = [...this.emptying].flatMap(([id, { shown, shardsLeft }]) => (shardsLeft ? [{ id, shown }] : []));
     return {
       ...head,
       retireAt: earlier(head.retireAt, this.retireAt),
-      emptying: [...head.emptying.filter((id) => !this.emptying.has(id)), ...begun],
+      emptying: [...head.emptying.filter(({ id }) => !this.emptying.has(id)), ...begun],
       counters: {
         people: people + this.delta.people,
         groups: groups + this.delta.groups,

@@ -5,6 +5,7 @@ import type { ConnectionContext } from "../../context.ts";
 import { newRunKey, runKey } from "../../crypto/key-ring.ts";
 import { open } from "../../crypto/seal.ts";
 import { isAppError } from "../../errors.ts";
+import { answered } from "../../notifications/mark.ts";
 import {
   type BlacklistVersion,
   type ConnectionDoc,
@@ -31,6 +32,7 @@ interface Begin {
 
 export const startRun = async (begin: Begin): Promise<Round> => {
   const { needs, head } = begin;
+  const startedAt = needs.ambient.now();
   const proposed = head.requested?.proposed ?? null;
   const connection = under(begin.connection, proposed);
   const links = openLinks({ ...begin, connection });
@@ -45,10 +47,10 @@ export const startRun = async (begin: Begin): Promise<Round> => {
   return makeRound({ ...begin, connection }, links, newCursor(reads, links === null, link), {
     id: head.requested?.runId ?? needs.ambient.ulid(),
     mode: dry ? "dry-run" : full ? "full" : "delta",
-    cause: head.requested?.cause ?? "schedule",
+    cause: head.requested?.cause ?? (answered(head, startedAt) ? "notification" : "schedule"),
     proposed,
     epoch: head.epoch,
-    startedAt: needs.ambient.now(),
+    startedAt,
     key,
     keyContent: content,
     counts: noCounts(),

@@ -22,12 +22,31 @@ export type Position =
   | { phase: "weighing"; after: string }
   | { phase: "applying"; pass: number; chunk: number };
 
-/** How many parts of each kind are staged in `work`. */
-export interface Staged {
-  chunks: Record<Pass, number>;
-  /** Parts of raw membership changes, before netting. */
-  edgeParts: number;
-  seenParts: Record<Feed, number>;
+/**
+ * Series of parts in `work`: changes by pass, raw membership changes before netting, objects met by feed, and what is noted of
+ * groups that are read by themselves.
+ */
+export const series = [...passes, "edges", "seen:groups", "seen:users", "notes"] as const;
+export type Series = (typeof series)[number];
+
+/** How many parts of each series are staged. */
+export type Staged = Record<Series, number>;
+
+/** Who writes which parts: each from these numbers on, in the order of `series`, until the next. A long run has many writers. */
+export interface Writer {
+  /** The end of the lease's owner: random enough for the few writers of one run. */
+  tag: string;
+  from: number[];
+}
+
+export const nothingStaged = (): Staged => Object.fromEntries(series.map((name) => [name, 0])) as Staged;
+
+/** All that finds the staged parts again. However much is staged, this stays small: it is written with every commit. */
+export interface StagedPlan {
+  staged: Staged;
+  writers: Writer[];
+  /** Of the terms of the plan's hash. */
+  sum: string;
 }
 
 /** What has to be looked at again, because the settings or the links are not those of the last round. */
@@ -38,22 +57,13 @@ export interface Reads {
   again: Record<Feed, boolean>;
 }
 
-export interface Cursor extends Staged, Reads {
+export interface Cursor extends StagedPlan, Reads {
   at: Position;
   /** No link had been committed when the run began: nobody is removed. */
   first: boolean;
   /** A dead link inside the round was answered by starting the round again; the second time it is read in full. */
   restarted: boolean;
   newLinks: Partial<Record<Feed, string>>;
-  /** Groups that a delta has told of and that are not held: to be read one by one. */
-  unknown: string[];
-  /** Groups that were read one by one, because the feed did not bring them. */
-  admitted: string[];
-  /** Groups nested in a group whose members matter beyond itself, once netted and where they differ from what is stored. */
-  children: Record<string, string[]>;
-  /** Who wrote which parts: each from these numbers on, until the next. */
-  writers: (Staged & { owner: string })[];
-  sum: string;
   /** Something was met that only a full read can settle; the next round is one. */
   suspect: boolean;
 }
@@ -65,12 +75,7 @@ export const newCursor = ({ full, again }: Reads, first: boolean, link: string |
   first,
   restarted: false,
   newLinks: {},
-  unknown: [],
-  admitted: [],
-  children: {},
-  chunks: { "groups+": 0, "people+": 0, "members+": 0, "members-": 0, "people-": 0, "groups-": 0 },
-  edgeParts: 0,
-  seenParts: { groups: 0, users: 0 },
+  staged: nothingStaged(),
   writers: [],
   sum: "0",
   suspect: false,

@@ -9,14 +9,13 @@ import { planGroup, planGroupRemoval } from "../plan.ts";
 import { sortByBits } from "../shards.ts";
 import { knownGroup } from "./known.ts";
 import { addMembers, addMembersOf, isHeld } from "./members.ts";
-import { partsByGroup } from "./memberships.ts";
 import { breathe, type Round } from "./round.ts";
 
 export const planDerivedGroups = async (round: Round): Promise<void> => {
   const { cursor, connection } = round;
   const derived = derivedGroups(connection.ring, connection.settings);
   if (derived.length === 0) return;
-  const parts = await partsByGroup(round);
+  const parts = await round.staging.told.partsByGroup();
   const start = "step" in cursor.at ? cursor.at.after : "";
   for (const each of derived) {
     if (each.id <= start) continue;
@@ -39,7 +38,7 @@ const planDerived = async (round: Round, derived: Derived, parts: ReadonlyMap<st
     return;
   }
   const closure = [...(await round.nesting.closureOf(roots))].toSorted();
-  const whole = doc === null || isWhole(round, closure);
+  const whole = doc === null || (await isWhole(round, closure));
   const affected = whole ? null : await peopleTold(round, closure, parts);
   if (affected?.length === 0) return;
   const before = new IdSet();
@@ -56,14 +55,13 @@ const planDerived = async (round: Round, derived: Derived, parts: ReadonlyMap<st
 };
 
 /** More has changed than the members that the feed has named. */
-const isWhole = ({ cursor, nesting }: Round, closure: readonly string[]): boolean =>
-  cursor.full.groups ||
-  cursor.again.groups ||
-  cursor.again.users ||
-  // Somebody lies in another group now, or a group has come or gone.
-  Object.keys(cursor.children).length > 0 ||
-  cursor.admitted.length > 0 ||
-  closure.some((group) => nesting.isGone(group));
+const isWhole = async ({ cursor, nesting, staging }: Round, closure: readonly string[]): Promise<boolean> => {
+  if (cursor.full.groups || cursor.again.groups || cursor.again.users) return true;
+  // A group has come or gone, or one of them lies in another group now.
+  for (const group of closure)
+    if (nesting.isGone(group) || staging.notes.wasRead(group) || (await nesting.isRearranged(group))) return true;
+  return false;
+};
 
 const anyHeld = async (round: Round, groups: readonly string[]): Promise<boolean> => {
   for (const group of groups) if (await isHeld(round, group)) return true;
@@ -80,8 +78,8 @@ const peopleTold = async (
   parts: ReadonlyMap<string, number[]>,
 ): Promise<string[]> => {
   const people = new Set<string>();
-  for (const id of closure.flatMap((group) => [group, filterId(connection.ring, group)])) {
-    const told = await staging.edgesOf(id, parts.get(id) ?? []);
+  for (const id of closure.flatMap((group) => [group, filterId(connection.ring, group)]).toSorted()) {
+    const told = await staging.told.of(id, parts.get(id) ?? []);
     for (const person of [...told.add, ...told.remove]) people.add(person);
     const planned = await staging.plannedMembers(id);
     for (const person of planned.add) people.add(person);

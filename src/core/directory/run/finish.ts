@@ -3,9 +3,11 @@ import { iso } from "../../ambient.ts";
 import { draftEntry } from "../../audit/change-log.ts";
 import { seal } from "../../crypto/seal.ts";
 import { announceMail, stageMail } from "../../mail/stage.ts";
+import { answered, markAfter, unmarked } from "../../notifications/mark.ts";
 import { type Head, ids, type RunDoc, type RunOutcome, type Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
 import { guardAfter } from "../guard.ts";
+import { arrivalsAfter, type Lateness, latenessOf } from "../lateness.ts";
 import type { Change } from "../plan.ts";
 import { nextDue, wakeAfter } from "../schedule.ts";
 import { send } from "./applying.ts";
@@ -25,11 +27,12 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   const known = round.isDocumented ? await needs.store.read(connectionId, "run", ids.run(round.id)) : null;
   const links = seal(needs.ambient, ring.sealing, linksPlace(connectionId), linksAfter(round));
   const outcome = changed ? "done" : "nothing";
+  const lateness = changed ? latenessIn(round, ended) : null;
 
   const runWrites = (): Write[] => {
     if (!changed && !known && round.warnings.length === 0) return [];
     round.counts.documentsWritten += batch.size + 3;
-    const doc = endedRunDoc(round, known, outcome, ended);
+    const doc = { ...endedRunDoc(round, known, outcome, ended), lateness };
     return [known ? { op: "replace", doc, etag: known._etag } : { op: "create", doc }];
   };
   const run = { cause: round.cause, run: round.id };
@@ -43,7 +46,7 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   // The snapshot marker: here the directory is as the tenant was when it was read.
   const marker = draftEntry(needs.ambient, ring, connectionId, { kind: "run", op: "ended", object: round.id, ...run });
   const ownWrites = runWrites();
-  const left = await send(round, batch, advance(round, links, ended, outcome), () => {
+  const left = await send(round, batch, advance(round, { links, ended, outcome, lateness }), () => {
     const recovers = isInTrouble(round.doc);
     return {
       writes: [...ownWrites, ...(recovers ? [recoveredConnection(round.doc)] : [])],
@@ -53,6 +56,12 @@ export const finish = async (round: Round, batch: Batch): Promise<void> => {
   // Room for the rest was lost when the batch was built again; its versions decide in the next round.
   round.counts.moved += left.length;
   await forget(round);
+};
+
+/** A full read, or one under other settings, brings what is older than the round before. */
+const latenessIn = ({ mode, cursor, head, startedAt }: Round, ended: number): Lateness | null => {
+  if (mode !== "delta" || cursor.again.groups || cursor.again.users) return null;
+  return latenessOf(answered(head, startedAt)?.since ?? null, head, ended);
 };
 
 const linksAfter = ({ needs, connection, cursor, doc }: Round): Links => {
@@ -119,10 +128,26 @@ const endedRunDoc = (round: Round, known: Stored<RunDoc> | null, outcome: RunOut
 });
 
 const advance =
-  (round: Round, links: NonNullable<Head["links"]>, ended: number, outcome: "done" | "nothing") =>
+  (
+    round: Round,
+    {
+      links,
+      ended,
+      outcome,
+      lateness,
+    }: {
+      links: NonNullable<Head["links"]>;
+      ended: number;
+      outcome: "done" | "nothing";
+      lateness: Lateness | null;
+    },
+  ) =>
   (head: Head, left: readonly Change[]): Head => {
     const requested = head.requested?.runId === round.id ? null : head.requested;
-    const dueAt = nextDue(head.connectionId, round.connection.settings, round.startedAt);
+    const { startedAt } = round;
+    const scheduled = nextDue(head.connectionId, round.connection.settings, startedAt);
+    const { dueAt: wanted, ...mark } = markAfter(head, { startedAt, endedAt: ended, isEmpty: outcome === "nothing" });
+    const dueAt = scheduled && Math.min(scheduled, wanted ?? scheduled);
     return {
       ...head,
       owner: null,
@@ -136,10 +161,13 @@ const advance =
       guard: guardAfter(head.guard, round.counts, round.stopped?.approved ?? false, ended),
       // What was not applied as planned is read again from the beginning.
       suspect: round.cursor.suspect || round.counts.moved + left.length > 0,
+      // By hand only: nobody waits for what Graph says.
+      ...(scheduled === null ? unmarked : mark),
+      ...(lateness ? { arrivals: arrivalsAfter(head.arrivals ?? {}, round.cause, lateness) } : {}),
       dueAt,
       wakeAt: wakeAfter({ run: null, requested, dueAt }, ended),
       lastRound: {
-        startedAt: round.startedAt,
+        startedAt,
         endedAt: ended,
         cause: round.cause,
         outcome,

@@ -10,13 +10,14 @@ import { type RunKeyContent, runKey } from "../../crypto/key-ring.ts";
 import { open, type Place, type Sealed, seal } from "../../crypto/seal.ts";
 import { AppError } from "../../errors.ts";
 import type { BlacklistVersion, ConnectionDoc, KeptPlan, RunState } from "../../store/documents.ts";
+import type { StagedPlan } from "./cursor.ts";
 import { cursorPlace, flush, noCounts, type Round, type RoundNeeds, runKeyPlace } from "./round.ts";
-import { type StagedPlan, Staging } from "./staging.ts";
+import { Staging } from "./staging.ts";
 import { waitingMilliseconds } from "./waiting.ts";
 
 interface Opener {
   key: RunKeyContent;
-  staged: StagedPlan;
+  plan: StagedPlan;
   settings: Settings;
   blacklist: BlacklistVersion;
 }
@@ -39,10 +40,10 @@ const partPlace = (runId: string, part: string): Place => ({
 export const keepPlan = async (round: Round): Promise<KeptPlan> => {
   const { needs, connection, id, doc } = round;
   if (round.staging.inMemory || !round.staging.written) await flush(round);
-  const { chunks, edgeParts, seenParts, writers, sum } = round.cursor;
+  const { staged, writers, sum } = round.cursor;
   const opener: Opener = {
     key: round.keyContent,
-    staged: { chunks, edgeParts, seenParts, writers, sum },
+    plan: { staged, writers, sum },
     settings: connection.settings,
     blacklist: doc.blacklist,
   };
@@ -75,18 +76,18 @@ export const openWaitingPlan = async (
 ): Promise<OpenPlan> => {
   const { connectionId, ring, settings } = connection;
   const key = open(ring.sealing, runKeyPlace(connectionId, run.id), run.key);
-  const staged = open(ring.sealing, cursorPlace(connectionId, run.id), run.cursor);
-  return { settings, blacklist, staging: await stagingOf(needs, connection, run.id, { key, staged }) };
+  const plan = open(ring.sealing, cursorPlace(connectionId, run.id), run.cursor);
+  return { settings, blacklist, staging: await stagingOf(needs, connection, run.id, { key, plan }) };
 };
 
 const stagingOf = async (
   { ambient, work }: Needs,
   { ring }: ConnectionContext,
   runId: string,
-  { key, staged }: Pick<Opener, "key" | "staged">,
+  { key, plan }: Pick<Opener, "key" | "plan">,
 ): Promise<Staging> => {
   const reader = { ambient, work, ring, runId, owner: "", key: runKey(key), counts: noCounts(), dry: true };
-  const staging = new Staging(reader, staged);
+  const staging = new Staging(reader, plan);
   await staging.resume();
   return staging;
 };

@@ -3,6 +3,10 @@ import { ids } from "../../store/documents.ts";
 import type { Marker } from "../scope.ts";
 import type { Round } from "./round.ts";
 
+/** Whoever was erased is in no group, though Microsoft still lists the account. */
+export const erasedAmong = async (round: Round, people: readonly string[]): Promise<string[]> =>
+  [...(await markersOf(round, people))].flatMap(([id, marker]) => (marker === "erased" ? [id] : []));
+
 /** By person id. Costs nothing where nobody has ever been marked. */
 export const markersOf = async (
   { needs, connection, head }: Round,

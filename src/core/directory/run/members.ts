@@ -28,7 +28,7 @@ async function* loadShards(round: Needs, shards: readonly string[]): AsyncIterab
 }
 
 /** Null: the connection holds no such group after this round. */
-const documentOf = async (
+export const heldDocument = async (
   { connection, staging, nesting }: Pick<Round, "connection" | "staging" | "nesting">,
   group: string,
 ): Promise<Held | null> => {
@@ -46,7 +46,7 @@ interface Held {
 }
 
 export const isHeld = async (round: Round, group: string): Promise<boolean> =>
-  (await documentOf(round, group)) !== null;
+  (await heldDocument(round, group)) !== null;
 
 /** Adds the members of groups of the tenant to `found`; of `among` only, where that is given. */
 export const addMembers = async (
@@ -57,7 +57,7 @@ export const addMembers = async (
 ): Promise<void> => {
   const held: Held[] = [];
   for (const group of groups) {
-    const document = await documentOf(round, group);
+    const document = await heldDocument(round, group);
     if (document) held.push(document);
   }
   await addMembersOf(round, held, found, among);
@@ -74,10 +74,11 @@ export const addMembersOf = async (
   const counts = (person: string): boolean => wanted === null || wanted.has(person);
   const removed = new Map<string, IdSet>();
   const shards: string[] = [];
-  for (const { id, doc } of groups) {
+  // In the order in which they were planned: groups whose changes lie in one part come one after the other.
+  for (const { id, doc } of groups.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
     const planned = await round.staging.plannedMembers(id);
     for (const person of planned.add) if (counts(person)) found.add(person);
-    removed.set(id, planned.remove);
+    if (planned.remove.size > 0) removed.set(id, planned.remove);
     const leaves = among && doc ? [...byLeaf(doc.leaves, among).keys()] : (doc?.leaves ?? []);
     for (const bits of leaves) shards.push(ids.shard(id, bits));
   }
@@ -94,12 +95,21 @@ export class ScopeMembers {
     this.#round = round;
   }
 
+  get #scope(): string {
+    return scopeId(this.#round.connection.ring);
+  }
+
+  /** Planned since all were loaded. */
+  joined(group: string, people: readonly string[]): void {
+    if (group === this.#scope) for (const person of people) this.#all?.add(person);
+  }
+
   async among(people: readonly string[]): Promise<Pick<IdSet, "has">> {
     const { cursor, connection, needs } = this.#round;
     const found = new IdSet();
     if (connection.settings.people.from === "everybody") return found;
     if (this.#all) return this.#all;
-    const id = scopeId(connection.ring);
+    const id = this.#scope;
     const doc = await needs.store.read(connection.connectionId, "group", ids.group(id));
     const everybody = cursor.full.users || cursor.again.users;
     await addMembersOf(this.#round, [{ id, doc }], found, everybody ? null : people);

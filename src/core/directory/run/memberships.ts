@@ -9,38 +9,27 @@ import type { KnownGroup } from "../plan.ts";
 import { byLeaf, sortByBits } from "../shards.ts";
 import { knownGroup, knownPerson } from "./known.ts";
 import { liveMembers } from "./live-members.ts";
+import { erasedAmong } from "./markers.ts";
 import { isHeld, storedMembers } from "./members.ts";
+import { noneStored } from "./none-stored.ts";
 import { breathe, type Round, setAside } from "./round.ts";
 
 const idsPerPage = 500;
 
 /** Group by group in id order, so that the place reached is one id. */
 export const netMemberships = async (round: Round): Promise<void> => {
-  const parts = await partsByGroup(round);
+  const parts = await round.staging.told.partsByGroup();
   const groups = new Set(parts.keys());
-  if (round.cursor.full.groups && !round.cursor.first) for await (const id of storedGroups(round)) groups.add(id);
+  if (round.cursor.full.groups && !(await noneStored(round, "group")))
+    for await (const id of storedGroups(round)) groups.add(id);
   for (const id of await createdGroups(round)) groups.add(id);
   const start = "step" in round.cursor.at ? round.cursor.at.after : "";
-  // Only where groups matter for others is it remembered which lie in them.
-  const nested = round.nesting.isFlat ? new Set<string>() : await round.nesting.mentioned();
   for (const group of [...groups].toSorted()) {
     if (group <= start || round.staging.said("groups", group) !== "there") continue;
-    await netGroup(round, group, parts.get(group) ?? [], nested);
+    await netGroup(round, group, parts.get(group) ?? []);
     round.cursor.at = { phase: "reading", step: "memberships", after: group };
     await breathe(round);
   }
-};
-
-/** By document id: the numbers of the parts that speak of its members. */
-export const partsByGroup = async ({ staging }: Round): Promise<Map<string, number[]>> => {
-  const parts = new Map<string, number[]>();
-  for await (const { part, groups } of staging.edgeParts())
-    for (const group of groups) {
-      const list = parts.get(group);
-      if (list) list.push(part);
-      else parts.set(group, [part]);
-    }
-  return parts;
 };
 
 async function* storedGroups(round: Round): AsyncIterable<string> {
@@ -67,12 +56,7 @@ interface Members {
   children: Set<string>;
 }
 
-const netGroup = async (
-  round: Round,
-  id: string,
-  parts: readonly number[],
-  nested: ReadonlySet<string>,
-): Promise<void> => {
+const netGroup = async (round: Round, id: string, parts: readonly number[]): Promise<void> => {
   const { needs, connection, staging, cursor } = round;
   const doc = await needs.store.read(connection.connectionId, "group", ids.group(id));
   const planned = await staging.changeOf("groups", id);
@@ -80,7 +64,7 @@ const netGroup = async (
   // Derived groups are planned when all others are.
   if (role === "product" || role === "scope") return;
   const group = of ?? id;
-  const edges = await staging.edgesOf(id, parts);
+  const edges = await staging.told.of(id, parts);
   const told: Members = { people: new Set(edges.add), children: new Set(edges.addChildren) };
   const revoked: Members = { people: new Set(edges.remove), children: new Set(edges.removeChildren) };
   const contradicted = [
@@ -104,7 +88,7 @@ const netGroup = async (
     doc !== null &&
     ([...stored.people].some((each) => !told.people.has(each)) ||
       [...stored.children].some((each) => !told.children.has(each)));
-  const incomplete = !full && doc === null && !cursor.admitted.includes(group);
+  const incomplete = !full && doc === null && !staging.notes.wasRead(group);
   const list = (contradicted.length > 0 || missing || incomplete) && !hidden ? await liveMembers(round, group) : null;
 
   // By the feed: additions stand; removals only when it named them itself, and nothing that it named in both ways.
@@ -118,9 +102,7 @@ const netGroup = async (
     for (const _each of contradicted) setAside(round, "membership-contradictory", group);
     if (missing) setAside(round, "membership-not-readable", group);
   }
-  const toldOfGroups = told.children.size + revoked.children.size > 0;
-  if (nested.has(group) && (toldOfGroups || more(stored.children, wanted.children).length > 0))
-    cursor.children[group] = [...wanted.children];
+  for (const person of await erasedAmong(round, more(wanted.people, stored.people))) wanted.people.delete(person);
   planDifference(
     round,
     { id, counted: isShown(role) },

@@ -4,17 +4,27 @@
  */
 import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
 import { type Closures, filterId, scopeRoots, sourceRoots } from "../group-roles.ts";
+import type { Cursor } from "./cursor.ts";
+import type { PlannedChildren } from "./plan-chunks.ts";
 import type { Round } from "./round.ts";
-import type { ToldChildren } from "./staging.ts";
+import type { ToldChildren } from "./told-members.ts";
 
 const none: ReadonlySet<string> = new Set();
 
 type Needs = Pick<Round, "needs" | "connection" | "staging" | "cursor" | "links">;
 
+/** The memberships that the feed told have become the net changes of the plan. */
+const isNetted = ({ at }: Cursor): boolean => {
+  if (at.phase !== "reading") return true;
+  if ("feed" in at) return at.feed === "users";
+  return at.step !== "absent-groups" && at.step !== "admitting" && at.step !== "memberships";
+};
+
 export class Nesting {
   readonly #round: Needs;
   /** Stored documents by group; they change only when the plan is applied, and then nobody asks. */
   readonly #stored = new Map<string, readonly Stored<GroupDoc>[]>();
+  readonly #filterIds = new Map<string, string>();
 
   constructor(round: Needs) {
     this.#round = round;
@@ -50,33 +60,58 @@ export class Nesting {
     const roots = [...scopeRoots(settings), ...sourceRoots(settings)];
     return this.#search(roots, async (group) => [
       ...(await this.#storedChildren(group)),
-      ...(await this.#told(group)).addChildren,
+      ...(await this.#told(group)).flatMap(({ addChildren }) => [...addChildren]),
     ]);
   }
 
   /** As this round leaves them; until the memberships are netted, too many rather than too few. */
   async childrenOf(group: string): Promise<readonly string[]> {
     if (this.isGone(group)) return [];
-    const netted = this.#round.cursor.children[group];
-    if (netted) return netted;
-    const { addChildren, removeChildren } = await this.#told(group);
-    const stored = (await this.#storedChildren(group)).filter((child) => !removeChildren.has(child));
-    return [...stored, ...addChildren];
+    if (isNetted(this.#round.cursor)) return this.#planned(group);
+    const told = await this.#told(group);
+    const isLeft = (child: string): boolean => !told.some(({ removeChildren }) => removeChildren.has(child));
+    const stored = (await this.#storedChildren(group)).filter(isLeft);
+    return [...stored, ...told.flatMap(({ addChildren }) => [...addChildren])];
   }
 
-  async #told(group: string): Promise<ToldChildren> {
-    const told = await this.#round.staging.childrenTold();
-    const documents = [group, filterId(this.#round.connection.ring, group)];
-    const all: ToldChildren = { addChildren: new Set(), removeChildren: new Set() };
-    for (const kind of ["addChildren", "removeChildren"] as const)
-      for (const document of documents) for (const child of told.get(document)?.[kind] ?? []) all[kind].add(child);
-    return all;
+  /** Somebody has told of groups that came into the group or left it, whether or not that is stored already. */
+  async isRearranged(group: string): Promise<boolean> {
+    if ((await this.#told(group)).length > 0) return true;
+    for (const id of this.#idsOf(group)) {
+      const planned = await this.#round.staging.plannedChildren(id);
+      if (planned && planned.add.size + planned.remove.size > 0) return true;
+    }
+    return false;
+  }
+
+  async #planned(group: string): Promise<string[]> {
+    const { staging } = this.#round;
+    const docs = new Map((await this.documentsOf(group)).map((doc) => [doc.id, doc.children]));
+    const children: string[] = [];
+    for (const id of this.#idsOf(group)) {
+      if (staging.said("groups", id) === "gone") continue;
+      const planned: PlannedChildren | null = await staging.plannedChildren(id);
+      const stored = docs.get(ids.group(id)) ?? [];
+      children.push(...stored.filter((child) => !planned?.remove.has(child)), ...(planned?.add ?? []));
+    }
+    return children;
+  }
+
+  async #told(group: string): Promise<ToldChildren[]> {
+    const told = await this.#round.staging.told.children();
+    return this.#idsOf(group).flatMap((id) => told.get(id) ?? []);
+  }
+
+  /** Of the documents that may hold the group. */
+  #idsOf(group: string): [shown: string, filter: string] {
+    const filter = this.#filterIds.get(group) ?? filterId(this.#round.connection.ring, group);
+    this.#filterIds.set(group, filter);
+    return [group, filter];
   }
 
   /** This round removes the group, in whatever role it was held. */
   isGone(group: string): boolean {
-    const { staging, connection } = this.#round;
-    const said = [group, filterId(connection.ring, group)].map((id) => staging.said("groups", id));
+    const said = this.#idsOf(group).map((id) => this.#round.staging.said("groups", id));
     return said.includes("gone") && !said.includes("there");
   }
 
@@ -89,7 +124,7 @@ export class Nesting {
     if (membership === "direct") return found;
     // Level by level, so that each is loaded at once.
     for (let level: readonly string[] = [...found]; level.length > 0; ) {
-      await this.#load(level);
+      await this.load(level);
       const next: string[] = [];
       for (const group of level)
         for (const child of await childrenOf(group)) {
@@ -104,7 +139,7 @@ export class Nesting {
 
   /** The documents in which the group is stored, whatever this round makes of them. */
   async documentsOf(group: string): Promise<readonly Stored<GroupDoc>[]> {
-    await this.#load([group]);
+    await this.load([group]);
     return this.#stored.get(group) ?? [];
   }
 
@@ -112,11 +147,12 @@ export class Nesting {
     return (await this.documentsOf(group)).flatMap((doc) => doc.children);
   }
 
-  async #load(groups: readonly string[]): Promise<void> {
+  /** Their documents, asked for at once. */
+  async load(groups: readonly string[]): Promise<void> {
     const { needs, connection } = this.#round;
     const wanted = groups.filter((group) => !this.#stored.has(group));
     if (wanted.length === 0) return;
-    const idsOf = (group: string): string[] => [group, filterId(connection.ring, group)].map(ids.group);
+    const idsOf = (group: string): string[] => this.#idsOf(group).map(ids.group);
     const docs = await needs.store.load(connection.connectionId, "group", wanted.flatMap(idsOf));
     for (const group of wanted)
       this.#stored.set(

@@ -61,7 +61,8 @@ export const prepareMembers = (round: Round, batch: Batch, loaded: Loaded, chang
   // What only the sync itself needs is no part of the product's directory.
   if (group.shown) batch.delta.memberships += adding ? done.length : -done.length;
   const shown = group.shown ? activeOnly(round, batch, loaded, done).toSorted() : [];
-  if (group.shown && shown.length + movedChildren.length > 0)
+  const shownChildren = movedChildren.filter((child) => isShownChild(batch, loaded, child)).toSorted();
+  if (group.shown && shown.length + shownChildren.length > 0)
     batch.log(
       draftEntry(needs.ambient, ring, connectionId, {
         kind: "members",
@@ -71,9 +72,7 @@ export const prepareMembers = (round: Round, batch: Batch, loaded: Loaded, chang
         cause: round.cause,
         run: round.id,
         ...(shown.length > 0 ? { [adding ? "added" : "removed"]: shown } : {}),
-        ...(movedChildren.length > 0
-          ? { [adding ? "childrenAdded" : "childrenRemoved"]: movedChildren.toSorted() }
-          : {}),
+        ...(shownChildren.length > 0 ? { [adding ? "childrenAdded" : "childrenRemoved"]: shownChildren } : {}),
         ...(change.evidence ? { evidence: change.evidence } : {}),
       }),
     );
@@ -110,6 +109,13 @@ const activeOnly = ({ staging }: Round, batch: Batch, { states }: Loaded, people
     if (pending?.kind === "person") return pending.state === "active";
     return staging.isWrittenActive(person) || states.get(ids.person(person)) === "active";
   });
+
+/** Of groups that the product does not see it hears nothing; of one that it will see later, all it lies in is told then. */
+const isShownChild = (batch: Batch, { children }: Loaded, child: string): boolean => {
+  const pending = batch.pending(ids.group(child));
+  const doc = pending === undefined ? children.get(ids.group(child)) : pending;
+  return doc?.kind === "group" && doc.shown;
+};
 
 const shardsPerRemoval = 60;
 
@@ -153,6 +159,6 @@ export const prepareRemoval = async (
     if (isShown(change.role)) batch.delta.memberships -= shard.members.length;
   }
   const more = shards.length === shardsPerRemoval;
-  batch.emptying.set(change.id, more);
+  batch.emptying.set(change.id, { shown: isShown(change.role), shardsLeft: more });
   return more ? change : null;
 };

@@ -3,7 +3,8 @@
  * Called again with the same changes it finds them done and adds nothing.
  */
 import { iso } from "../../ambient.ts";
-import { draftEntry, logTtlSeconds } from "../../audit/change-log.ts";
+import { draftEntry } from "../../audit/change-log.ts";
+import { logSecondsOf } from "../../audit/retention.ts";
 import { seal } from "../../crypto/seal.ts";
 import { type DocOf, type GroupDoc, ids, type Stored } from "../../store/documents.ts";
 import { partitionBytes, partitionLimits } from "../../store/size.ts";
@@ -18,12 +19,14 @@ import { fieldDifference } from "./differences.ts";
 import { knownGroup } from "./known.ts";
 import { newPerson, writingOf } from "./new-person.ts";
 import { prepareMembers, prepareRemoval } from "./prepare-members.ts";
-import { type Round, setAside } from "./round.ts";
+import { keepTurn, type Round, setAside } from "./round.ts";
 
 /** Documents of the changes at hand, as they are in the store; asked for together, since a plan may touch very many groups. */
 export interface Loaded {
   people: Map<string, Stored<DocOf<"person">>>;
   groups: Map<string, Stored<DocOf<"group">>>;
+  /** Groups that come into a group or leave it, as far as the product sees them. */
+  children: Map<string, Stored<DocOf<"group">>>;
   /** Shards that the changes of memberships fall into. */
   shards: Map<string, Stored<DocOf<"members">>>;
   /** Of people who are to leave because nobody has switched them on: who has been since the plan was made; by document id. */
@@ -38,14 +41,15 @@ export const prepare = async (round: Round, batch: Batch, changes: readonly Chan
     if (batch.full) return changes.slice(index);
     if (
       adds(change) &&
-      partitionBytes(round.head.size, round.needs.ambient.now(), logTtlSeconds) > partitionLimits.stopAt
+      partitionBytes(round.head.size, round.needs.ambient.now(), logSecondsOf(round.needs.ambient)) >
+        partitionLimits.stopAt
     ) {
       setAside(round, "partition-full", change.kind === "members" ? change.group : change.id);
       round.cursor.suspect = true;
       continue;
     }
     if (change.kind === "person") await preparePerson(round, batch, loaded, change);
-    else if (change.kind === "group" && change.op !== "remove") prepareGroup(round, batch, loaded, change);
+    else if (change.kind === "group" && change.op !== "remove") await prepareGroup(round, batch, loaded, change);
     else {
       const rest: Change | null =
         change.kind === "group"
@@ -94,6 +98,7 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
   const loaded: Loaded = {
     people: people.length ? await store.load(connectionId, "person", people) : new Map(),
     groups: groups.length ? await store.load(connectionId, "group", [...new Set(groups)]) : new Map(),
+    children: new Map(),
     enabled: new Set(),
     shards: new Map(),
     states: new Map(),
@@ -107,6 +112,8 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
     const leaves = doc?.kind === "group" ? doc.leaves : [];
     return [...byLeaf(leaves, members).keys()].map((bits) => ids.shard(group, bits));
   });
+  const children = new Set(memberships.flatMap((change) => change.children));
+  loaded.children = await store.load(connectionId, "group", [...children].map(ids.group));
   const unknown = new Set<string>();
   for (const { people: members } of memberships)
     for (const id of members) if (!round.staging.isWrittenActive(id)) unknown.add(ids.person(id));
@@ -114,6 +121,9 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
   loaded.states = await store.personStates(connectionId, [...unknown]);
   return loaded;
 };
+
+/** Nothing was stored before this run. A first sync that follows one that was broken off is suspect. */
+const isFirstOfAll = ({ cursor }: Round): boolean => cursor.first && !cursor.suspect;
 
 const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change: PersonChange): Promise<void> => {
   const { connection } = round;
@@ -129,12 +139,10 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
     round.counts.moved++;
     return;
   }
-  // Their memberships may have been stored before the person was: nobody would tell of them later. A first sync has none, unless
-  // it follows one that was broken off: then it is suspect.
-  const groups =
-    becomesActive && (!round.cursor.first || round.cursor.suspect)
-      ? await shownGroupsOf(round.needs.store, round.connection.connectionId, change.id)
-      : [];
+  // Their memberships may have been stored before the person was: nobody would tell of them later.
+  const asksForGroups = becomesActive && !isFirstOfAll(round);
+  if (asksForGroups) await keepTurn(round);
+  const groups = asksForGroups ? await shownGroupsOf(round.needs.store, connection.connectionId, change.id) : [];
   const made = stored
     ? changedPerson(writingOf(round), change, stored)
     : change.record
@@ -152,7 +160,7 @@ const preparePerson = async (round: Round, batch: Batch, loaded: Loaded, change:
 
 const operations = { create: "created", update: "updated", remove: "removed" } as const;
 
-const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupChange): void => {
+const prepareGroup = async (round: Round, batch: Batch, loaded: Loaded, change: GroupChange): Promise<void> => {
   const { needs, connection } = round;
   const { ring, connectionId } = connection;
   const stored = loaded.groups.get(ids.group(change.id)) ?? null;
@@ -181,15 +189,22 @@ const prepareGroup = (round: Round, batch: Batch, loaded: Loaded, change: GroupC
   // What only the sync itself needs is no part of the product's directory.
   if (!doc.shown) return;
   if (!stored) batch.delta.groups++;
+  const origin = { cause: round.cause, run: round.id };
   batch.log(
     draftEntry(needs.ambient, ring, connectionId, {
       kind: "group",
       op: operations[change.op],
       object: change.id,
       ...(role === "product" && of !== null ? { productGroup: of } : {}),
-      cause: round.cause,
-      run: round.id,
+      ...origin,
       changes: fieldDifference(stored ? knownGroup(ring, stored).record.fields : {}, change.record.fields),
     }),
   );
+  if (stored || isFirstOfAll(round)) return;
+  // It lay in them before the product could see it, and nobody tells of that again.
+  await keepTurn(round);
+  for (const parent of await needs.store.groupsAround(connectionId, change.id)) {
+    const told = { kind: "members" as const, op: "changed" as const, object: parent, childrenAdded: [change.id] };
+    batch.log(draftEntry(needs.ambient, ring, connectionId, { ...told, ...origin }));
+  }
 };

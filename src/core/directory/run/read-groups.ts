@@ -38,10 +38,10 @@ export const readGroups = async (round: Round, objects: readonly RawObject[]): P
 const isUnknown = ({ cursor, nesting, staging }: Round, docs: Docs, { id, removed }: RawObject): boolean =>
   !cursor.full.groups && !nesting.isFlat && !removed && staging.said("groups", id) === null && !isHeld(docs, id);
 
-const putOff = ({ staging, cursor, connection }: Round, group: string): void => {
+const putOff = ({ staging, connection }: Round, group: string): void => {
   staging.passOver(group);
   // Where people are chosen by groups, only those matter that lie in a selected one, and these are found from there.
-  if (connection.settings.people.from === "everybody") cursor.unknown.push(group);
+  if (connection.settings.people.from === "everybody") staging.notes.add("unknown", group);
 };
 
 const isHeld = (docs: Docs, group: string): boolean =>
@@ -142,9 +142,9 @@ export const readGroup = async (
   for (const { type, id, removed } of settled.members ?? []) {
     if (type === "user") {
       const person = personId(connection.ring, id);
-      staging.edge(wanted.id, removed ? "remove" : "add", person);
+      staging.told.add(wanted.id, removed ? "remove" : "add", person);
       if (!removed && closures.scope.has(object.id)) rememberObjectId(round, person, id);
-    } else if (type === "group") staging.edge(wanted.id, removed ? "removeChildren" : "addChildren", id);
+    } else if (type === "group") staging.told.add(wanted.id, removed ? "removeChildren" : "addChildren", id);
   }
 };
 

@@ -4,10 +4,10 @@ import { ids } from "../../store/documents.ts";
 import { emptyBlacklist } from "../blacklist.ts";
 import { type KnownPerson, type PersonChange, planPerson, type Rules } from "../plan.ts";
 import type { RawObject } from "../ports.ts";
-import { underAttributes } from "../records.ts";
-import { knownPerson } from "./known.ts";
+import { knownPerson, underSettings } from "./known.ts";
 import { markersOf } from "./markers.ts";
 import { noneStored } from "./none-stored.ts";
+import { regainMemberships } from "./regained.ts";
 import { keepTurn, type Round, setAside } from "./round.ts";
 import { contradicts } from "./said.ts";
 
@@ -22,13 +22,19 @@ export const readPeople = async (round: Round, objects: readonly RawObject[]): P
   const docs = (await noneStored(round, "person"))
     ? new Map<string, never>()
     : await needs.store.load(connectionId, "person", people.map(ids.person));
+  const known = new Map([...docs].map(([id, doc]) => [id.slice(2), underSettings(round, knownPerson(ring, doc))]));
   const markers = await markersOf(round, people);
+  const isBack = (object: RawObject, id: string): boolean =>
+    !object.removed && isStale(known.get(id) ?? null) && staging.said("users", id) !== "there";
+  await regainMemberships(
+    round,
+    objects.filter((object) => isBack(object, idOf.get(object) as string)),
+  );
   const members = await round.members.among(people);
   const standingOf = (id: string) => ({ marker: markers.get(id) ?? null, isMember: members.has(id) });
   const rules = await round.rules();
   /** Nothing that Graph could say of them would bring them into the scope. */
   const isOutside = (id: string): boolean => settings.people.from === "groups" && !members.has(id);
-  const known = new Map([...docs].map(([id, doc]) => [id.slice(2), underSettings(round, knownPerson(ring, doc))]));
   const fresh = complete
     ? new Map<string, RawObject | null>()
     : await hydrate(
@@ -79,12 +85,6 @@ export const readPeople = async (round: Round, objects: readonly RawObject[]): P
 
 /** Of whom nothing is stored, or what was true when they left: a delta may name them with half of their properties. */
 const isStale = (known: KnownPerson | null): boolean => known?.state !== "active" || known.left;
-
-/** The stored record was made under the settings of the last round. */
-const underSettings = ({ links, connection, cursor }: Round, person: KnownPerson): KnownPerson => {
-  if (!cursor.full.users || !links || !person.record) return person;
-  return { ...person, base: underAttributes(person.record, links.basis.attributes, connection.settings.attributes) };
-};
 
 const asTold = (live: RawObject, object: RawObject): RawObject => {
   if (live.removed || (live.manager ?? []).length > 0) return live;

@@ -1,6 +1,7 @@
 /** What happens when a slice cannot go on: later again, from the start, given up, or void. Nothing here touches the directory. */
 import { iso } from "../../ambient.ts";
-import { logTtlSeconds, plainEntry } from "../../audit/change-log.ts";
+import { plainEntry } from "../../audit/change-log.ts";
+import { logSecondsOf } from "../../audit/retention.ts";
 import { AppError } from "../../errors.ts";
 import { type Commit, commit } from "../../store/commit.ts";
 import {
@@ -84,6 +85,7 @@ export const retryLater = async (
       leaseUntil: 0,
       attempts,
       wakeAt: at,
+      restUntil: at,
       // The schedule does not come earlier by this: what was asked for is tried again, and nothing else.
       dueAt: fresh.dueAt !== null && fresh.dueAt < at ? at : fresh.dueAt,
     }),
@@ -298,7 +300,7 @@ const endedRun = async (
         endedAt: null,
         settingsVersion: doc.settingsVersion,
         requestedBy: null,
-        ttl: logTtlSeconds,
+        ttl: logSecondsOf(needs.ambient),
       };
   const ending: RunDoc = {
     ...base,

@@ -3,13 +3,14 @@
  * renews it, and a commit that finds another owner or a newer epoch ends the slice.
  */
 import type { Ambient } from "../../ambient.ts";
-import { logTtlSeconds } from "../../audit/change-log.ts";
+import { logSecondsOf } from "../../audit/retention.ts";
 import type { Settings } from "../../connections/settings.ts";
 import type { ConnectionContext } from "../../context.ts";
 import type { RunKeyContent } from "../../crypto/key-ring.ts";
 import { type ContentKey, type Place, seal } from "../../crypto/seal.ts";
 import type { AppError } from "../../errors.ts";
 import type { MailOutbox } from "../../mail/ports.ts";
+import type { Enlist } from "../../notifications/enlist.ts";
 import { type Commit, type CommitOutcome, commit } from "../../store/commit.ts";
 import {
   type ConnectionDoc,
@@ -54,6 +55,13 @@ export interface WorkerNeeds extends RoundNeeds {
   finishClosing(doc: Stored<ConnectionDoc>, head: Stored<Head>): Promise<void>;
   /** Finishes an erasure that was broken off. */
   finishErasing(head: Stored<Head>): Promise<void>;
+  /** Holds the approvals against what Microsoft grants; null when the lease was lost. */
+  reviewTiers(
+    head: Stored<Head>,
+    doc: Stored<ConnectionDoc>,
+  ): Promise<{ head: Stored<Head>; doc: Stored<ConnectionDoc> } | null>;
+  /** Absent: this installation subscribes to nothing. */
+  enlist?: Enlist;
 }
 
 export interface Round {
@@ -294,5 +302,5 @@ export const newRunDoc = (round: Round): RunDoc => ({
   endedAt: null,
   settingsVersion: round.doc.settingsVersion,
   requestedBy: null,
-  ttl: logTtlSeconds,
+  ttl: logSecondsOf(round.needs.ambient),
 });

@@ -1,4 +1,5 @@
 /** The hourly self-test of a connection in trouble, in the place of a run. */
+import { doubtMilliseconds } from "../../consent/review.ts";
 import { AppError, isAppError } from "../../errors.ts";
 import { type ConnectionDoc, type Head, ids, type Stored } from "../../store/documents.ts";
 import { selfTestMilliseconds, wakeAfter } from "../schedule.ts";
@@ -35,13 +36,16 @@ export const testAgain = async (
       };
     }
     const { _etag, ...clean } = current;
-    const after = blamed(clean, problem, from.strikes, now);
-    const dueAt = now + waitAfter(problem);
+    // A quarantine turns into lost consent when the next look, some minutes later, says so too.
+    const doubt = problem.kind === "not-consented" && clean.state === "active" && from.doubts?.read !== problem.code;
+    const after = doubt ? null : blamed(clean, problem, from.strikes, now);
+    const dueAt = now + (doubt ? doubtMilliseconds : waitAfter(problem));
     return {
       writes: after ? [{ op: "replace", etag: _etag, doc: after }] : [],
       entries: after ? [connectionBlamed(needs, problem.code, null)] : [],
       advance: (fresh) => ({
         ...released(claimed, fresh, dueAt),
+        ...(doubt ? { doubts: { ...fresh.doubts, read: problem.code } } : {}),
         dueAt,
         wakeAt: wakeAfter({ run: null, requested: fresh.requested, dueAt }, now),
       }),

@@ -3,6 +3,7 @@
  * (quarantine). The schedule starts no runs of it; once an hour it is tried out, and what passes is taken up again.
  */
 import { iso } from "../../ambient.ts";
+import { refusedTier, working } from "../../connections/tiers.ts";
 import type { AppError, ProblemCode } from "../../errors.ts";
 import type { ConnectionDoc, Head, Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
@@ -30,15 +31,16 @@ export const blamed = (doc: ConnectionDoc, failure: AppError, strikes: number, n
   if (failure.kind === "not-consented") {
     if (doc.state === "needs-attention" && doc.attention?.code === code) return null;
     const since = doc.attention?.since ?? iso(now);
-    return { ...doc, state: "needs-attention", attention: { code, since }, quarantine: null };
+    const tiers = { ...doc.tiers, read: refusedTier(doc.tiers.read, failure, now) };
+    return { ...doc, tiers, state: "needs-attention", attention: { code, since }, quarantine: null };
   }
   if (doc.state !== "active" || !theirs.has(code) || strikes < strikesToQuarantine) return null;
   if (doc.quarantine?.code === code && doc.quarantine.failures === strikes) return null;
   return { ...doc, quarantine: { code, since: doc.quarantine?.since ?? iso(now), failures: strikes } };
 };
 
-export const recoveredConnection = ({ _etag, ...doc }: Stored<ConnectionDoc>): Write => ({
-  op: "replace",
-  doc: { ...doc, state: "active", attention: null, quarantine: null },
-  etag: _etag,
-});
+/** What a review found beside that - permissions that are missing, and are not needed for a run - stands until the next one. */
+export const recoveredConnection = ({ _etag, ...doc }: Stored<ConnectionDoc>): Write => {
+  const tiers = doc.state === "needs-attention" ? { ...doc.tiers, read: working } : doc.tiers;
+  return { op: "replace", doc: { ...doc, state: "active", attention: null, quarantine: null, tiers }, etag: _etag };
+};

@@ -6,10 +6,10 @@
  */
 import type { PersonDoc, Stored } from "../../store/documents.ts";
 import { weighGuard } from "../guard.ts";
-import { type KnownPerson, planHash, planLeaving } from "../plan.ts";
+import { type KnownPerson, planHash, planLeaving, planWithoutFormer } from "../plan.ts";
 import { factsOf } from "../records.ts";
 import { inScope } from "../scope.ts";
-import { knownPerson } from "./known.ts";
+import { knownPerson, underSettings } from "./known.ts";
 import { markersOf } from "./markers.ts";
 import { breathe, type Round, setAside } from "./round.ts";
 
@@ -45,14 +45,17 @@ const lookAtUnmet = async (round: Round): Promise<void> => {
     const docs = await needs.store.load(connectionId, "person", unmet);
     const people = [...docs.values()]
       .filter(({ state }) => state === "active")
-      .map((doc) => ({ doc, id: doc.id.slice(2), known: knownPerson(ring, doc) }));
+      .map((doc) => ({ doc, id: doc.id.slice(2), known: underSettings(round, knownPerson(ring, doc)) }));
     const there = await presence(round, people);
     const refused = await refusals(round, people);
     for (const { id, known, doc } of people) {
       const absent = cursor.full.users && !known.left && there.get(known.record?.oid ?? "") === false;
       const evidence = absent ? "confirmed-absent" : known.left ? doc.reason : refused.get(id);
-      const change = evidence ? planLeaving(connection.settings, id, known, evidence) : null;
+      const former = evidence ? null : planWithoutFormer(ring, id, known);
+      const change = evidence ? planLeaving(connection.settings, id, known, evidence) : former;
       if (change) staging.plan("users", id, change, null, absent);
+      // What the field holds now, the next round reads.
+      if (former) cursor.suspect = true;
     }
     if (page.length < idsPerPage) return;
     after = page.at(-1) as string;

@@ -2,8 +2,11 @@
  * What a hint sets off: claim head, do what is due, release. All that has to be remembered between two hints is in head, so any
  * number of hints, lost hints and killed workers come to the same.
  */
+import { hintIn } from "../../connections/change-settings.ts";
 import { directoryTenant } from "../../connections/open.ts";
+import { isReviewDue } from "../../consent/review.ts";
 import { AppError, isAppError } from "../../errors.ts";
+import { secondsTo, unmarked } from "../../notifications/mark.ts";
 import { isBrokenOff } from "../../privacy/settle.ts";
 import { commit } from "../../store/commit.ts";
 import { type ConnectionDoc, type Head, ids, type Stored } from "../../store/documents.ts";
@@ -41,24 +44,29 @@ export const work =
     const { connectionId } = hint;
     const now = ambient.now();
     const owner = ambient.ulid();
-    const claimed = await store.claim(connectionId, { owner, now, leaseUntil: now + needs.leaseMilliseconds });
-    if (!claimed) return await held(needs, hint);
-    const doc = await store.read(connectionId, "connection", ids.connection);
-    if (!doc) {
-      await release(needs, claimed, null);
+    const taken = await store.claim(connectionId, { owner, now, leaseUntil: now + needs.leaseMilliseconds });
+    if (!taken) return await held(needs, hint);
+    const stored = await store.read(connectionId, "connection", ids.connection);
+    if (!stored) {
+      await release(needs, taken, null);
       return "gone";
     }
+    const claimed = await enlistFirst(needs, taken, stored);
     if (isBrokenOff(claimed, now)) return await finishErasing(needs, hint, claimed);
-    if (doc.state === "closing") {
-      if (doc.closesAt !== null && Date.parse(doc.closesAt) <= now) return await close(needs, claimed, doc);
-      await release(needs, claimed, doc.closesAt === null ? null : Date.parse(doc.closesAt));
+    if (stored.state === "closing") {
+      const { closesAt } = stored;
+      if (closesAt !== null && Date.parse(closesAt) <= now) return await close(needs, claimed, stored);
+      await release(needs, claimed, closesAt === null ? null : Date.parse(closesAt));
       return "nothing-due";
     }
-    const head = isRetirementDue(claimed, now) ? await retireFirst(needs, claimed, doc) : claimed;
-    if (!head) {
+    const retired = isRetirementDue(claimed, now) ? await retireFirst(needs, claimed, stored) : claimed;
+    const unchanged = retired && { head: retired, doc: stored };
+    const ready = retired && isReviewDue(retired, now) ? await needs.reviewTiers(retired, stored) : unchanged;
+    if (!ready) {
       await release(needs, claimed, null);
       return "lost-turn";
     }
+    const { head, doc } = ready;
     if (doc.settings.paused || directoryTenant(doc) === null) {
       // Its worker may have given the turn back before it could notice that the run is void.
       if (head.run) await discard(needs, head, doc, "cancelled");
@@ -99,6 +107,29 @@ const held = async (needs: WorkerNeeds, hint: Hint): Promise<Worked> => {
 
 const release = async (needs: WorkerNeeds, head: Stored<Head>, wakeAt: number | null): Promise<void> => {
   await commitEnding(needs, head, () => ({ advance: (fresh) => released(head, fresh, wakeAt) }));
+};
+
+/** Before anything is read, so that the round knows all that happened before there was a subscription. */
+const enlistFirst = async (
+  needs: WorkerNeeds,
+  claimed: Stored<Head>,
+  doc: Stored<ConnectionDoc>,
+): Promise<Stored<Head>> => {
+  try {
+    const enlisted = (await needs.enlist?.(doc, claimed.enlisted ?? [])) ?? null;
+    if (enlisted === null) return claimed;
+    const rest = enlisted.length === 0 ? unmarked : {};
+    const result = await commit(needs, claimed, {
+      worker: { owner: claimed.owner as string, epoch: claimed.epoch },
+      advance: (fresh) => ({ ...fresh, ...rest, enlisted }),
+    });
+    // Whoever has come between is met by the next commit of this turn.
+    return result.outcome === "committed" ? result.head : claimed;
+  } catch (error) {
+    // Without notifications changes come by the schedule; the next turn tries again.
+    if (!isAppError(error)) throw error;
+    return claimed;
+  }
 };
 
 const eraseAgainMilliseconds = 60_000;
@@ -177,7 +208,10 @@ const runSlice = async (
         else if (round.findings.length > 0 && !round.stopped) {
           await stop(round);
           return "waiting";
-        } else await finish(round, await apply(round));
+        } else {
+          await finish(round, await apply(round));
+          await hintAhead(needs, round.head);
+        }
         return "done";
       } catch (error) {
         if (!(error instanceof CursorExpired)) throw error;
@@ -201,6 +235,11 @@ const runSlice = async (
       throw later;
     }
   }
+};
+
+/** What a notification still wants does not wait for the timer. */
+const hintAhead = async (needs: WorkerNeeds, head: Head): Promise<void> => {
+  if (head.notified || head.again) await hintIn(needs, head.connectionId, secondsTo(head, needs.ambient.now()));
 };
 
 /** What becomes of a slice that has not come to the end of its run. */

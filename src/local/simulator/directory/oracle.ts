@@ -91,11 +91,6 @@ export interface ExpectedView {
    * to chance: they are nobody's manager and in no group here, and a comparison leaves them out as well.
    */
   departed: ReadonlySet<string>;
-  /**
-   * People of whom nothing is said here: they were in the recycle bin when groups may have been read one by one, whose lists leave
-   * such people out, and came back without a word of their memberships. What became of them depends on when everything is read anew.
-   */
-  unsaid: ReadonlySet<string>;
 }
 
 interface PersonHistory {
@@ -122,7 +117,6 @@ export interface OracleHistory {
   groups: ReadonlyMap<string, GroupHistory>;
   productGroups: ReadonlyMap<string, ReadonlySet<string>>;
   filters: ReadonlySet<string>;
-  unsaid: ReadonlySet<string>;
   /** Personal strings that were in the directory when it was observed, and the objects they were seen in. */
   observed: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -175,13 +169,10 @@ export function createOracle(options: OracleOptions = {}): Oracle {
   const groups = new Map<string, GroupHistory>();
   const products = new Map<string, ReadonlySet<string>>();
   const filters = new Set<string>();
-  /** Met in the recycle bin while groups mattered for more than themselves. */
-  const unlisted = new Set<string>();
-  const unsaid = new Set<string>();
   /** Under which the last observation was made. */
   let attributes: OracleSettings["attributes"] = {};
   const observed = new Map<string, Set<string>>();
-  const history: OracleHistory = { people, groups, productGroups: products, filters, unsaid, observed };
+  const history: OracleHistory = { people, groups, productGroups: products, filters, observed };
 
   function note({ id, properties }: SimUser | SimGroup): void {
     for (const text of personalTexts(properties)) {
@@ -220,11 +211,6 @@ export function createOracle(options: OracleOptions = {}): Oracle {
     attributes = scope.settings.attributes;
   }
 
-  function observeRecycleBin(directory: DirectoryState): void {
-    if (consultedGroups(directory, scope).length > 0) for (const id of directory.deletedUsers.keys()) unlisted.add(id);
-    for (const id of unlisted) if (directory.users.has(id)) unsaid.add(id);
-  }
-
   function observeGroups(directory: DirectoryState): void {
     for (const group of directory.groups.values()) note(group);
     const before = new Map(groups);
@@ -252,7 +238,6 @@ export function createOracle(options: OracleOptions = {}): Oracle {
     observe(directory, at = 0) {
       observePeople(directory, at);
       observeGroups(directory);
-      observeRecycleBin(directory);
     },
     retire(at) {
       const { rule, afterDays } = scope.settings.leaving;
@@ -282,20 +267,13 @@ function overlay(known: Properties, seen: Properties, fields: readonly FieldRule
   return merged;
 }
 
-export function expectedView({
-  people,
-  groups,
-  productGroups: products,
-  filters,
-  unsaid,
-}: OracleHistory): ExpectedView {
-  const counts = (id: string): boolean =>
-    people.get(id)?.state === "active" && !people.get(id)?.gone && !unsaid.has(id);
+export function expectedView({ people, groups, productGroups: products, filters }: OracleHistory): ExpectedView {
+  const counts = (id: string): boolean => people.get(id)?.state === "active" && !people.get(id)?.gone;
   return {
     people: new Map(
-      [...people].flatMap(([id, { state, attributes, managerId }]): [string, ExpectedPerson][] => {
+      [...people].map(([id, { state, attributes, managerId }]): [string, ExpectedPerson] => {
         const manager = managerId !== null && counts(managerId) ? managerId : null;
-        return unsaid.has(id) ? [] : [[id, { state, attributes, manager }]];
+        return [id, { state, attributes, manager }];
       }),
     ),
     groups: new Map(
@@ -311,7 +289,6 @@ export function expectedView({
     ),
     productGroups: new Map([...products].map(([id, members]) => [id, new Set([...members].filter(counts))])),
     filters: new Set(filters),
-    unsaid: new Set(unsaid),
     departed: new Set([...people].flatMap(([id, { state, gone }]) => (state === "active" && gone ? [id] : []))),
   };
 }

@@ -15,6 +15,8 @@ export interface TokenHolder {
   clientId: string;
   /** Application permissions; empty for a token on behalf of a person. */
   roles: string[];
+  /** On whose behalf; absent for an application's own token. */
+  person?: Delegation;
 }
 
 export interface Delegation {
@@ -61,7 +63,8 @@ export const createAccessTokens = (world: World, keys: SigningKeys, switches: En
       for (const [token, { expiresAt }] of issued) if (expiresAt <= now) issued.delete(token);
       const expiresInSeconds = switches.tokenLifetimeSeconds ?? randomInt(3600, 5401);
       const token = await encode(holder, delegation, Math.floor(now / 1000), expiresInSeconds);
-      issued.set(token, { holder, expiresAt: now + expiresInSeconds * 1000 });
+      const known = delegation ? { ...holder, person: delegation } : holder;
+      issued.set(token, { holder: known, expiresAt: now + expiresInSeconds * 1000 });
       return { token, expiresInSeconds };
     },
     verify: (authorization) => {

@@ -97,6 +97,9 @@ const verifyCertificateAssertion = async (
       header["x5t#S256"] === undefined ? header.x5t === sha1Thumbprint(x509) : header["x5t#S256"] === thumbprintSha256,
     );
   if (!certificate) throw new Refusal(700027);
+  const { validFromDate, validToDate } = certificate.x509;
+  if (Date.now() > validToDate.getTime() || Date.now() < validFromDate.getTime())
+    throw new Refusal(700027, { text: "The certificate of the client assertion is outside its period of validity." });
   try {
     await compactVerify(assertion, certificate.x509.publicKey, { algorithms: ["PS256", "RS256"] });
   } catch {

@@ -26,9 +26,10 @@ export type IdTokenFault =
   | "no-oid"
   | "version-1";
 
-/** The next `times` token requests that match are refused before anything else is looked at. */
+/** Token requests that match are refused before anything else is looked at. */
 export interface TokenFault {
-  times: number;
+  /** So many of them; absent: all, until the fault is taken away, as a policy of the tenant refuses them. */
+  times?: number;
   tid?: string;
   clientId?: string;
   grantType?: "client_credentials" | "authorization_code" | "refresh_token";

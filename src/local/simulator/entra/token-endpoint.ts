@@ -68,12 +68,12 @@ export const answerTokenRequest = async (
 const takeFault = (faults: TokenFault[], tenantPath: string, clientId: string | null, grantType: string | null) => {
   const fault = faults.find(
     (candidate) =>
-      candidate.times > 0 &&
+      candidate.times !== 0 &&
       (candidate.tid === undefined || candidate.tid === tenantPath.toLowerCase()) &&
       (candidate.clientId === undefined || candidate.clientId === clientId) &&
       (candidate.grantType === undefined || candidate.grantType === grantType),
   );
-  if (fault) fault.times -= 1;
+  if (fault?.times !== undefined) fault.times -= 1;
   return fault;
 };
 

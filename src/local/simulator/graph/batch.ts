@@ -64,18 +64,18 @@ const refuseCircles = (requests: readonly InnerRequest[]): void => {
 };
 
 /** Answers each request once those it depends on have succeeded. The answers come back in an order of their own. */
-export const answerBatch = (
+export const answerBatch = async (
   requests: readonly InnerRequest[],
-  answer: (request: InnerRequest) => Omit<InnerResponse, "id">,
+  answer: (request: InnerRequest) => Promise<Omit<InnerResponse, "id">>,
   order: (id: string) => number,
-): { responses: InnerResponse[] } => {
+): Promise<{ responses: InnerResponse[] }> => {
   const statuses = new Map<string, number>();
   const responses: InnerResponse[] = [];
   for (let left = [...requests]; left.length > 0; ) {
     const ready = left.filter(({ dependsOn }) => (dependsOn ?? []).every((other) => statuses.has(other.toLowerCase())));
     for (const request of ready) {
       const failed = (request.dependsOn ?? []).some((other) => (statuses.get(other.toLowerCase()) ?? 500) >= 400);
-      const response = failed ? dependencyFailed : answer(request);
+      const response = failed ? dependencyFailed : await answer(request);
       statuses.set(request.id.toLowerCase(), response.status);
       responses.push({ id: request.id, ...response });
     }

@@ -8,13 +8,17 @@ import type { Traits } from "./switches.ts";
 
 export interface Call {
   tenant: Tenant;
+  clientId: string;
   index: FeedIndex;
   traits: Traits;
   /** Permissions of the token with all they contain. */
   roles: ReadonlySet<string>;
+  /** On whose behalf the token was issued; null: the application's own. */
+  person: { oid: string; scopes: readonly string[] } | null;
   url: URL;
   query: Query;
   headers: Readonly<Record<string, string>>;
+  body: string;
   /** Values of the `{...}` of the route, in order. */
   parameters: readonly string[];
   /** Ends in `/v1.0`. */
@@ -26,7 +30,9 @@ export interface Call {
 }
 
 export interface Reply {
-  body: object;
+  /** 200 unless told. */
+  status?: number;
+  body: object | null;
   headers?: Record<string, string>;
 }
 

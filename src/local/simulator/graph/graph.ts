@@ -17,6 +17,7 @@ import { parseQuery, type Query } from "./query.ts";
 import { createRequestLog, type LoggedRequest, type RequestLog } from "./request-log.ts";
 import { findRoute, type Route, routesOf } from "./routes.ts";
 import { createLinkSealer } from "./sealed-link.ts";
+import { type SubscriptionNeeds, subscriptionRoutes } from "./subscriptions.ts";
 import { createSwitches, type Switches } from "./switches.ts";
 import { createThrottle, type Throttle } from "./throttle.ts";
 
@@ -24,6 +25,8 @@ export interface GraphIdentity {
   tid: string;
   clientId: string;
   roles: string[];
+  /** On whose behalf the token was issued, with its delegated permissions; absent for an application's own. */
+  person?: { oid: string; scopes: string[] };
 }
 
 export interface GraphOptions {
@@ -34,6 +37,8 @@ export interface GraphOptions {
   linkKey: Buffer;
   seed: number;
   throttle?: Throttle;
+  /** Absent: no endpoint can be reached, so that no subscription is made. */
+  subscriptions?: SubscriptionNeeds;
 }
 
 export interface Graph {
@@ -48,15 +53,18 @@ interface Asked {
   method: string;
   url: URL;
   headers: Record<string, string>;
+  body: string;
   inBatch: boolean;
 }
 
 interface Answered {
   status: number;
   headers: Record<string, string>;
-  body: object;
+  /** Null: none. */
+  body: object | null;
 }
 
+const unreachable: SubscriptionNeeds = { validate: async () => "The endpoint cannot be reached.", changed: () => {} };
 const versionRoot = "/v1.0";
 const manyHeaders = 0.8;
 
@@ -66,10 +74,10 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
   const log = createRequestLog();
   const throttle = options.throttle ?? createThrottle();
   const sealer = createLinkSealer(options.linkKey);
-  const routes = routesOf(createDelta());
+  const routes = [...routesOf(createDelta()), ...subscriptionRoutes(options.subscriptions ?? unreachable)];
   let batches = 0;
 
-  const answerOne = (asked: Asked, trouble: Trouble | null, note: Partial<LoggedRequest>): Answered => {
+  const answerOne = async (asked: Asked, trouble: Trouble | null, note: Partial<LoggedRequest>): Promise<Answered> => {
     const trace = { requestId: randomUUID(), clientRequestId: asked.headers["client-request-id"] ?? randomUUID() };
     const headers: Record<string, string> = {
       "Content-Type":
@@ -102,8 +110,10 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
       headers["x-ms-resource-unit"] = String(units);
       const call = callOf(identity, tenant, asked, query, parameters);
       if (route.right !== null && !call.roles.has(route.right)) throw accessDenied();
-      const reply = route.answer(call);
-      return { status: 200, headers: { ...headers, ...reply.headers }, body: reply.body };
+      const reply = await route.answer(call);
+      const { "Content-Type": _, ...bodiless } = headers;
+      const sent = reply.body === null ? bodiless : headers;
+      return { status: reply.status ?? 200, headers: { ...sent, ...reply.headers }, body: reply.body };
     } catch (error) {
       if (!(error instanceof GraphError)) throw error;
       const origin = { date: new Date(world.now()).toISOString().slice(0, 19), ...trace };
@@ -119,12 +129,15 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
     parameters: readonly string[],
   ): Call => ({
     tenant,
+    clientId: identity.clientId,
     index: feedIndex(tenant.directory),
     traits: switches.of(tenant.tid),
     roles: withContained(identity.roles),
+    person: identity.person ?? null,
     url: asked.url,
     query,
     headers: asked.headers,
+    body: asked.body,
     parameters,
     graphUrl: options.url(),
     sealer,
@@ -138,36 +151,41 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
     return withOrigin(`${options.url()}/${feed}/delta?$deltatoken=`, foreignOrigin.location);
   };
 
-  const answerInner = (outer: SimRequest, inner: InnerRequest, tid: string | undefined): Omit<InnerResponse, "id"> => {
+  const answerInner = async (
+    outer: SimRequest,
+    inner: InnerRequest,
+    tid: string | undefined,
+  ): Promise<Omit<InnerResponse, "id">> => {
     const headers: Record<string, string> = { authorization: outer.headers["authorization"] ?? "" };
     for (const [name, value] of Object.entries(inner.headers ?? {})) headers[name.toLowerCase()] ??= value;
     const url = new URL(`${options.url()}/${inner.url.replace(/^\//, "")}`);
-    const asked: Asked = { method: inner.method.toUpperCase(), url, headers, inBatch: true };
+    const body = JSON.stringify(inner.body ?? "");
+    const asked: Asked = { method: inner.method.toUpperCase(), url, headers, body, inBatch: true };
     const trouble = faults.troubleFor({ tid, path: readablePath(url), link: linkOf(url), inBatch: true });
     const note: Partial<LoggedRequest> = {};
-    const answered = answerOne(asked, trouble, note);
+    const answered = await answerOne(asked, trouble, note);
     note.trouble = trouble?.kind ?? null;
     record(asked, tid, answered.status, 0, note);
     const shown = Object.entries(answered.headers).filter(([name]) => name !== "Date");
     return { status: answered.status, headers: Object.fromEntries(shown), body: answered.body };
   };
 
-  const answerBatchRequest = (
+  const answerBatchRequest = async (
     request: SimRequest,
     asked: Asked,
     trouble: Trouble | null,
     note: Partial<LoggedRequest>,
-  ): Answered => {
+  ): Promise<Answered> => {
     note.path = "/$batch";
     const identity = options.verifyToken(request.headers["authorization"]);
     const refused = trouble !== null && refusalOf(trouble, { now: 0, clientId: "", tid: "", beginAgain: "" }) !== null;
-    if (!identity || refused) return answerOne(asked, trouble, {});
+    if (!identity || refused) return await answerOne(asked, trouble, {});
     if (request.method !== "POST") return refusal(methodNotAllowed(), asked);
     const number = batches++;
     try {
       const requests = parseBatch(request.body);
       const answerInnerRequest = (inner: InnerRequest) => answerInner(request, inner, identity.tid);
-      const body = answerBatch(requests, answerInnerRequest, (id) => chance(options.seed, "batch", number, id));
+      const body = await answerBatch(requests, answerInnerRequest, (id) => chance(options.seed, "batch", number, id));
       const headers = { "Content-Type": "application/json", "request-id": randomUUID() };
       return { status: 200, headers, body };
     } catch (error) {
@@ -176,7 +194,7 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
     }
   };
 
-  const refusal = (error: GraphError, asked: Asked): Answered => {
+  const refusal = (error: GraphError, asked: Asked): Answered & { body: object } => {
     const trace = { requestId: randomUUID(), clientRequestId: asked.headers["client-request-id"] ?? randomUUID() };
     const headers = {
       "Content-Type": "application/json",
@@ -212,7 +230,8 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
     switches,
     log,
     handle: async (request) => {
-      const asked: Asked = { method: request.method, url: request.url, headers: request.headers, inBatch: false };
+      const { method, url, headers, body } = request;
+      const asked: Asked = { method, url, headers, body, inBatch: false };
       if (!request.url.pathname.startsWith(`${versionRoot}/`)) {
         return refusal(badRequest("Invalid version."), asked);
       }
@@ -221,8 +240,10 @@ export const createGraph = (world: World, options: GraphOptions): Graph => {
       const trouble = faults.troubleFor({ tid, path: readablePath(request.url), link, inBatch: false });
       const note: Partial<LoggedRequest> = { trouble: trouble?.kind ?? null };
       const batch = request.url.pathname === `${versionRoot}/$batch`;
-      const answered = batch ? answerBatchRequest(request, asked, trouble, note) : answerOne(asked, trouble, note);
-      const text = JSON.stringify(answered.body);
+      const answered = await (batch
+        ? answerBatchRequest(request, asked, trouble, note)
+        : answerOne(asked, trouble, note));
+      const text = answered.body === null ? "" : JSON.stringify(answered.body);
       record(asked, tid, answered.status, Buffer.byteLength(text), note);
       return spoiled({ status: answered.status, headers: answered.headers, body: text }, trouble);
     },

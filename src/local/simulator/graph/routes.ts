@@ -2,17 +2,20 @@
 import type { Call, Reply } from "./call.ts";
 import type { DeltaAnswer } from "./delta.ts";
 import { badRequest, methodNotAllowed } from "./errors.ts";
+import { checkMemberObjects } from "./me.ts";
 import { rights } from "./permissions.ts";
 import * as reading from "./reading.ts";
 
 export interface Route {
   /** Segments; `{...}` takes any. */
   path: string;
+  /** GET unless told. */
+  method?: "POST" | "PATCH" | "DELETE";
   /** Null: the answering function asks for what it needs. */
   right: string | null;
   /** Resource units before modifiers. */
   units: number;
-  answer(call: Call): Reply;
+  answer(call: Call): Reply | Promise<Reply>;
 }
 
 export interface FoundRoute {
@@ -39,6 +42,7 @@ export const routesOf = (delta: DeltaAnswer): Route[] => {
     { path: "/groups/{id}", right: groups, units: 1, answer: reading.group },
     { path: "/groups/{id}/members", right: groups, units: 3, answer: reading.members },
     { path: "/groups/{id}/members/{type}", right: groups, units: 3, answer: reading.members },
+    { path: "/me/checkMemberObjects", method: "POST", right: null, units: 4, answer: checkMemberObjects },
     { path: "/directory/deletedItems/microsoft.graph.user", right: null, units: 1, answer: reading.deletedUsers },
     { path: "/directory/deletedItems/microsoft.graph.group", right: null, units: 1, answer: reading.deletedGroups },
     { path: "/directory/deletedItems/{id}", right: null, units: 1, answer: reading.deletedItem },
@@ -48,12 +52,14 @@ export const routesOf = (delta: DeltaAnswer): Route[] => {
 /** `path` is below the version root and still percent-encoded. */
 export const findRoute = (routes: readonly Route[], method: string, path: string): FoundRoute => {
   const segments = segmentsOf(path);
+  let isKnown = false;
   for (const route of routes) {
     const parameters = matched(route.path.split("/").slice(1), segments);
     if (!parameters) continue;
-    if (method !== "GET") throw methodNotAllowed();
-    return { route, parameters };
+    if (method === (route.method ?? "GET")) return { route, parameters };
+    isKnown = true;
   }
+  if (isKnown) throw methodNotAllowed();
   throw badRequest(`Resource not found for the segment '${segments.at(-1) ?? ""}'.`);
 };
 

@@ -31,6 +31,22 @@ export interface Traits {
   loop: "users" | "groups" | null;
   /** A change shows up one round later. */
   replicationDelay: boolean;
+  /** That a notification is never sent. 0 unless asked for: whoever waits for one would wait for the schedule. */
+  lostNotifications: number;
+  /** That a notification comes twice. */
+  repeatedNotifications: number;
+  /** Notifications that go out together are in no order. */
+  shuffledNotifications: boolean;
+  /** Between a change and its notification. */
+  notificationDelaySeconds: number;
+  /** A new manager is told of. */
+  managerNotifications: boolean;
+  /** Which permission a subscription of groups takes: Microsoft's pages have named both. */
+  groupSubscriptionRight: "Group.Read.All" | "GroupMember.Read.All";
+  /** Of one app in the tenant. */
+  mostSubscriptions: number;
+  /** A second subscription for the same is made instead of refused, as has been seen. */
+  duplicateSubscriptions: boolean;
   /** Origins put in place of Graph's own, e.g. `https://localhost:1`, to try whether a client sends its token there. */
   foreignOrigin: ForeignOrigins;
 }
@@ -58,6 +74,14 @@ export const harsh: Traits = {
   upperCaseIds: 0.01,
   loop: null,
   replicationDelay: false,
+  lostNotifications: 0,
+  repeatedNotifications: 0.1,
+  shuffledNotifications: true,
+  notificationDelaySeconds: 0,
+  managerNotifications: false,
+  groupSubscriptionRight: "Group.Read.All",
+  mostSubscriptions: 100,
+  duplicateSubscriptions: false,
   foreignOrigin: {},
 };
 
@@ -73,6 +97,10 @@ export const calm: Traits = {
   purgeRemovals: 0,
   lateMembers: 0,
   upperCaseIds: 0,
+  repeatedNotifications: 0,
+  shuffledNotifications: false,
+  managerNotifications: true,
+  groupSubscriptionRight: "GroupMember.Read.All",
 };
 
 export interface Switches {

@@ -1,0 +1,116 @@
+/** The changes of a plan, in chunks by pass. The newest chunk of each pass still takes changes. */
+import type { Change, MembersChange } from "../plan.ts";
+import type { Pass } from "./cursor.ts";
+import type { ChunkPlace } from "./met-objects.ts";
+import type { WorkParts } from "./work-parts.ts";
+
+const changesPerChunk = 200;
+/** Ids in one membership change; a chunk of them stays far below 2 MB. */
+export const idsPerChange = 5000;
+
+export type PlannedChildren = Record<MembersChange["op"], Set<string>>;
+
+/** What is planned for the members of a group: in which chunks, and which groups come into it and leave it. */
+interface PlannedGroup {
+  places: Map<string, ChunkPlace>;
+  children: PlannedChildren;
+}
+
+type Pending = Map<Pass, Map<number, Map<string, Change>>>;
+
+export class PlanChunks {
+  readonly #parts: WorkParts;
+  /** What is stored of a change. */
+  readonly #form: (change: Change) => Change;
+  /** Not in `work` yet: by pass and number, and then by object. */
+  #pending: Pending = new Map();
+  /** By document id; made when it is first asked for. */
+  #members: Map<string, PlannedGroup> | null = null;
+
+  constructor(parts: WorkParts, form: (change: Change) => Change) {
+    this.#parts = parts;
+    this.#form = form;
+  }
+
+  /** How many changes are only in memory. */
+  get unflushed(): number {
+    let changes = 0;
+    for (const chunks of this.#pending.values()) for (const chunk of chunks.values()) changes += chunk.size;
+    return changes;
+  }
+
+  count(pass: Pass): number {
+    const pending = [...(this.#pending.get(pass)?.keys() ?? [])];
+    return Math.max(this.#parts.count(pass), ...pending.map((chunk) => chunk + 1));
+  }
+
+  async get({ pass, chunk }: ChunkPlace): Promise<Change[]> {
+    const pending = this.#pending.get(pass)?.get(chunk);
+    return pending ? [...pending.values()] : this.#parts.get<Change[]>(pass, chunk);
+  }
+
+  append(change: Change): ChunkPlace {
+    const pass = passOf(change);
+    const chunks = this.#pending.get(pass) ?? new Map<number, Map<string, Change>>();
+    this.#pending.set(pass, chunks);
+    const count = this.count(pass);
+    const newest = chunks.get(count - 1);
+    const takes =
+      newest !== undefined &&
+      newest.size < changesPerChunk &&
+      (change.kind !== "members" || idsIn(newest) < idsPerChange);
+    const place = { pass, chunk: takes ? count - 1 : count };
+    const changes = takes ? newest : new Map<string, Change>();
+    chunks.set(place.chunk, changes);
+    changes.set(change.kind === "members" ? `${change.group} ${changes.size}` : change.id, change);
+    if (this.#members && change.kind === "members") note(this.#members, place, change);
+    return place;
+  }
+
+  /** All that is planned for the members of a group. */
+  async membersOf(group: string): Promise<MembersChange[]> {
+    const found: MembersChange[] = [];
+    for (const place of (await this.#planned()).get(group)?.places.values() ?? [])
+      for (const change of await this.get(place))
+        if (change.kind === "members" && change.group === group) found.push(change);
+    return found;
+  }
+
+  /** Null: none come, and none leave. */
+  async childrenOf(group: string): Promise<PlannedChildren | null> {
+    return (await this.#planned()).get(group)?.children ?? null;
+  }
+
+  async flush(): Promise<void> {
+    for (const [pass, chunks] of this.#pending)
+      for (const [chunk, changes] of chunks) await this.#parts.put(pass, chunk, [...changes.values()].map(this.#form));
+    this.#pending = new Map();
+  }
+
+  async #planned(): Promise<Map<string, PlannedGroup>> {
+    if (this.#members) return this.#members;
+    const members = new Map<string, PlannedGroup>();
+    for (const pass of ["members+", "members-"] as const)
+      for (let chunk = 0; chunk < this.count(pass); chunk++)
+        for (const change of await this.get({ pass, chunk }))
+          if (change.kind === "members") note(members, { pass, chunk }, change);
+    this.#members = members;
+    return members;
+  }
+}
+
+const passOf = (change: Change): Pass => {
+  if (change.kind === "members") return change.op === "add" ? "members+" : "members-";
+  if (change.kind === "person") return change.op === "deactivate" || change.op === "keep" ? "people-" : "people+";
+  return change.op === "remove" ? "groups-" : "groups+";
+};
+
+const idsIn = (changes: ReadonlyMap<string, Change>): number =>
+  [...changes.values()].reduce((sum, one) => sum + (one.kind === "members" ? one.people.length : 0), 0);
+
+const note = (members: Map<string, PlannedGroup>, place: ChunkPlace, { group, op, children }: MembersChange): void => {
+  const planned = members.get(group) ?? { places: new Map(), children: { add: new Set(), remove: new Set() } };
+  members.set(group, planned);
+  planned.places.set(`${place.pass} ${place.chunk}`, place);
+  for (const child of children) planned.children[op].add(child);
+};

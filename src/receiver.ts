@@ -1,0 +1,18 @@
+/**
+ * Wires the receiver of notifications by itself: Graph gives it three seconds, also on an instance that has just been started
+ * and would need most of them for everything that `composition.ts` knows.
+ */
+import { queueAccount } from "./adapters/storage-queue/account.ts";
+import { notificationSender } from "./adapters/storage-queue/notification-queue.ts";
+import { configFromEnvironment } from "./config.ts";
+import { type Receive, receive } from "./core/notifications/intake.ts";
+
+let built: Receive | null | undefined;
+
+/** Null: nothing has been subscribed to. */
+export const receiver = (): Receive | null => {
+  if (built !== undefined) return built;
+  const { notificationKeys: keys, queue } = configFromEnvironment();
+  built = keys && receive({ keys, queue: notificationSender(queueAccount(queue)), now: Date.now });
+  return built;
+};
