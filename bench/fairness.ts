@@ -60,7 +60,7 @@ export interface FairnessResult {
   long: FairnessCase & { longSeconds: number };
 }
 
-export const hostWorkers = (): Workers => readHostSettings(resolve(import.meta.dirname, ".."), {}).queues;
+const hostWorkers = (): Workers => readHostSettings(resolve(import.meta.dirname, ".."), {}).queues;
 
 export const benchFairness = async (
   connections = 1000,

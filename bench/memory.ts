@@ -32,7 +32,7 @@ export interface MemorySizes {
   precisionMb: number;
 }
 
-export const usualSizes: MemorySizes = {
+const usualSizes: MemorySizes = {
   users: 20_000,
   times: 10,
   groupMembers: 100_000,

@@ -29,7 +29,7 @@ const durationOf = (seconds: number): string => {
   return seconds % 3600 === 0 ? `${seconds / 3600} hours` : `${seconds / 60} minutes`;
 };
 
-export const recordSection = (): string => {
+const recordSection = (): string => {
   const items = recordItems(logDayLimits.usual);
   const places = Object.entries(storedPlaces).map(([name, place]) => {
     const rows = [...new Set(Object.values(place.fields).filter(saysSomething))];

@@ -1,6 +1,7 @@
 /**
- * The only file that knows every part: builds the use-cases from the settings by plain calls, once, on first use. A fault in the
- * settings is then a plain 500 whose log names them, and not an app without functions.
+ * Where all parts come together (those that speak to Microsoft by way of `composition/microsoft.ts`): builds the use-cases from the
+ * settings by plain calls, once, on first use. A fault in the settings is then a plain 500 whose log names them, and not an app
+ * without functions.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ManagedIdentityCredential } from "@azure/identity";
@@ -17,26 +18,14 @@ import { subscriptionLedger } from "./adapters/cosmos/subscription-ledger.ts";
 import { tenantIndex } from "./adapters/cosmos/tenant-index.ts";
 import { webhookStore } from "./adapters/cosmos/webhook-store.ts";
 import { workStore } from "./adapters/cosmos/work-store.ts";
-import { appTokens } from "./adapters/entra/app-tokens.ts";
-import { certificateStates, tiersWithoutCertificate } from "./adapters/entra/certificate.ts";
-import { consentGateway } from "./adapters/entra/consent-gateway.ts";
-import { credentialAlarm } from "./adapters/entra/credential-alarm.ts";
-import { graphResource } from "./adapters/entra/registration.ts";
-import { roleCheck } from "./adapters/entra/role-check.ts";
-import { signInGateway } from "./adapters/entra/sign-in-gateway.ts";
-import { graphClient } from "./adapters/graph/client.ts";
-import { directorySource } from "./adapters/graph/directory-source.ts";
-import { mailRecipients } from "./adapters/graph/mail-recipients.ts";
-import { organization } from "./adapters/graph/organization.ts";
-import { directorySearch } from "./adapters/graph/search.ts";
-import { subscriptions } from "./adapters/graph/subscriptions.ts";
-import { assertSubscriptions } from "./adapters/graph/subscriptions-only.ts";
+import { tiersWithoutCertificate } from "./adapters/entra/certificate.ts";
 import { secretStore } from "./adapters/key-vault/secret-store.ts";
 import { smtpServer } from "./adapters/mail/smtp.ts";
 import { queueAccount } from "./adapters/storage-queue/account.ts";
 import { hintQueue } from "./adapters/storage-queue/hint-queue.ts";
 import { tendingQueue } from "./adapters/storage-queue/tending-queue.ts";
 import { httpsSender } from "./adapters/webhooks/https-sender.ts";
+import { connectMicrosoft } from "./composition/microsoft.ts";
 import { type Config, configFromEnvironment } from "./config.ts";
 import { rateLimiter } from "./core/access/rate-limits.ts";
 import { requireRecentSignIn } from "./core/access/recent-sign-in.ts";
@@ -166,38 +155,9 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   });
   const access: AccessLog & AccessTrail = makeAccessLog({ ambient, keys, store: accessStore(cosmos.access) });
 
-  const { authority, registrations, roleCheckScope: permission } = config.entra;
-  const read = registrations.read;
-  if (!read) throw new AppError("not-configured", { detail: "ENTRA_READ_CLIENT_ID is missing" });
-  const resource = graphResource(config.graph.baseUrl);
-  const credentials = credentialAlarm(appTokens(registrations, { authority, resource, now }), now);
-  const { tokens } = credentials;
-  const certificates = certificateStates(registrations, now);
-  const { baseUrl } = config.graph;
-  const asReader = {
-    baseUrl,
-    tier: "read",
-    clientId: read.clientId,
-    tokens,
-    shared: sharedStore(cosmos.shared),
-    now,
-  } as const;
-  const graph = graphClient(asReader);
-  const source = directorySource(graph);
-  const search = directorySearch(graph);
-  const gateway = consentGateway({
-    registrations,
-    authority,
-    resource,
-    redirectUris: {
-      signIn: `${config.publicBaseUrl}/connect/callback/sign-in`,
-      consent: `${config.publicBaseUrl}/connect/callback/consent`,
-    },
-    tokens,
-    organization: organization(graph),
-    now,
-    ...(permission ? { roleCheck: roleCheck({ graphBaseUrl: config.graph.baseUrl, resource, permission }) } : {}),
-  });
+  const microsoft = connectMicrosoft(config, sharedStore(cosmos.shared), now);
+  const { registrations } = config.entra;
+  const { source, search, gateway } = microsoft;
 
   const mails = { jobs: mailJobStore(cosmos.state, now), hints };
   const mailing = config.mail && {
@@ -207,7 +167,7 @@ export const compose = (config: Config, now: () => number = Date.now) => {
       store,
       jobs: mails.jobs,
       server: smtpServer(config.mail),
-      recipients: mailRecipients(graph),
+      recipients: microsoft.recipients,
       contextFor: contextFor({ keys }),
       productUrl: config.mail.productUrl,
     }),
@@ -225,20 +185,15 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const tell = { ...needs, webhooks, deliveries, endpoints, sender: httpsSender({ allowLoopback }) };
   const hintChange = hintDelivery(tell);
   const told = telling(hintChange);
-  const notificationUrl = `${config.publicBaseUrl}/notifications/graph`;
   const news =
     config.notificationKeys &&
     notifications({
       ...needs,
       tending: tendingQueue(queue),
-      subscriptions: subscriptions(graphClient({ ...asReader, assertAllowed: assertSubscriptions }), {
-        notificationUrl,
-        lifecycleNotificationUrl: `${config.publicBaseUrl}/notifications/lifecycle`,
-        now,
-      }),
+      subscriptions: microsoft.subscriptions,
       keys: config.notificationKeys,
-      clientId: read.clientId,
-      notificationUrl,
+      clientId: microsoft.clientId,
+      notificationUrl: microsoft.notificationUrl,
     });
   const close = finishClosing({ ...needs, ...config.sync, webhooks });
   const worker: WorkerNeeds = {
@@ -259,13 +214,8 @@ export const compose = (config: Config, now: () => number = Date.now) => {
   const tenants = tenantIndex(cosmos.shared);
   const listed = listing({ tenants });
   const signing = signingKeys({ ambient, secrets, handshakes });
-  const signIns = signInGateway({
-    registration: registrations.signIn,
-    authority,
-    redirectUri: `${config.publicBaseUrl}/sso/callback/entra`,
-    now,
-  });
   const { ssoClients } = config;
+  const { signIns } = microsoft;
   const sso = { ...needs, signIns, signing, tenants, ssoClients, hintChange, issuer: config.publicBaseUrl, now };
 
   const workOnHint = work(worker);
@@ -286,18 +236,18 @@ export const compose = (config: Config, now: () => number = Date.now) => {
     edge,
     publicBaseUrl: config.publicBaseUrl,
     clientIp: (headers: HeaderSource) => clientIp(config.clientIpFrom, headers),
-    checkHealth: healthCheck(now, async () => {
+    checkHealth: remembered(now, async () => {
       await Promise.all([keys.platform(), store.read(noConnection, "head", ids.head)]);
-      const states = await certificates();
-      const expired = tiersWithoutCertificate(states).length > 0 ? new AppError("credential-expired") : null;
+      const certificates = await microsoft.certificates();
+      const expired = tiersWithoutCertificate(certificates).length > 0 ? new AppError("credential-expired") : null;
       const heard = !news ? "off" : (await news.isAnyOverdue()) ? "overdue" : "on";
       return {
         notifications: heard,
-        certificates: states,
-        fault: credentials.isRaised() ? new AppError("credential-rejected") : expired,
+        certificates,
+        fault: microsoft.isCredentialRejected() ? new AppError("credential-rejected") : expired,
       };
     }),
-    certificateStates: certificates,
+    certificateStates: microsoft.certificates,
     publisherAppIds: config.publisherAppIds,
     securityContact: config.securityContact,
     now,
@@ -422,7 +372,7 @@ const noConnection = "0".repeat(26);
 const healthMilliseconds = 5000;
 
 /** Asked by anybody, so the services behind are asked at most once in a while. */
-const healthCheck = <T>(now: () => number, check: () => Promise<T>): (() => Promise<T>) => {
+const remembered = <T>(now: () => number, check: () => Promise<T>): (() => Promise<T>) => {
   let last: { at: number; result: Promise<T> } | undefined;
   return () => {
     if (!last || now() - last.at >= healthMilliseconds) last = { at: now(), result: check() };

@@ -1,6 +1,6 @@
 /**
- * Wires the receiver of notifications by itself: Graph gives it three seconds, also on an instance that has just been started
- * and would need most of them for everything that `composition.ts` knows.
+ * Wires the receiver of notifications by itself: Graph gives it three seconds, also on an instance that has just been started. It
+ * builds nothing that `composition.ts` knows beside the queue, so neither database nor vault nor Microsoft can keep it from answering.
  */
 import { queueAccount } from "./adapters/storage-queue/account.ts";
 import { notificationSender } from "./adapters/storage-queue/notification-queue.ts";

@@ -3,7 +3,7 @@ import { app, type TimerHandler } from "@azure/functions";
 import type { UseCases } from "../composition.ts";
 import { onTick } from "./edge/trigger.ts";
 
-export const anchorLogs = (cases: () => Pick<UseCases, "writeAnchor">): TimerHandler =>
+const anchorLogs = (cases: () => Pick<UseCases, "writeAnchor">): TimerHandler =>
   onTick("audit-anchor", async () => {
     const connections = await cases().writeAnchor();
     return connections === null ? { anchor: "there" } : { anchor: "written", connections };

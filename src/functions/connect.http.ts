@@ -1,19 +1,13 @@
 /** The pages of the consent flow: ours, and the two places where Microsoft sends the browser back. */
-import type {
-  Cookie,
-  HttpHandler,
-  HttpMethod,
-  HttpRequest,
-  HttpResponseInit,
-  InvocationContext,
-} from "@azure/functions";
+import type { HttpHandler, HttpMethod, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import type { ConnectPage } from "../core/consent/connect.ts";
 import type { PermissionText } from "../core/consent/permission-texts.ts";
 import type { Visitor } from "../core/consent/sign-in.ts";
-import { AppError, type ErrorKind, problems } from "../core/errors.ts";
+import { AppError } from "../core/errors.ts";
+import { attemptCookie, problemPage, visitorOf } from "./edge/browser.ts";
+import type { HeaderSource } from "./edge/client-ip.ts";
 import { cookieOf, type Html, html, page, seeOther, wrongVerb } from "./edge/page.ts";
 import { type LimitedCases, perAddress } from "./edge/per-address.ts";
-import { asAppError, logProblem } from "./edge/problem.ts";
 import type { HttpFunction } from "./register.ts";
 
 export interface ConnectCases {
@@ -21,21 +15,10 @@ export interface ConnectCases {
   continueConnect(ticket: string, cookie: string | undefined): Promise<{ redirect: string }>;
   signInCallback(query: URLSearchParams, visitor: Visitor): Promise<{ redirect: string }>;
   consentCallback(query: URLSearchParams, visitor: Visitor): Promise<{ redirect: string }>;
-  clientIp(headers: { get(name: string): string | null }): string;
+  clientIp(headers: HeaderSource): string;
 }
 
 const cookieName = "__Host-connect";
-const cookieSeconds = 600;
-
-const browserCookie = (value: string): Cookie => ({
-  name: cookieName,
-  value,
-  path: "/",
-  secure: true,
-  httpOnly: true,
-  sameSite: "Lax",
-  maxAge: cookieSeconds,
-});
 
 /** A ticket that does not exist: the page for it says that the attempt has ended, at an address without anything secret. */
 const endedAddress = "/connect/ended";
@@ -52,7 +35,7 @@ const browser =
     try {
       return await handle(request, context);
     } catch (error) {
-      return problemPage(error, context);
+      return problemPage("connect", error, context);
     }
   };
 
@@ -62,7 +45,7 @@ export const connectPage = (cases: () => Pick<ConnectCases, "showConnect" | "con
       const shown = await cases().showConnect(params.ticket ?? "", cookieOf(headers, cookieName));
       return page(
         { status: 200, title: "Connect Microsoft 365", body: requestBody(shown), formTarget: shown.signInOrigin },
-        [browserCookie(shown.cookie)],
+        [attemptCookie(cookieName, shown.cookie)],
       );
     },
     POST: async ({ params, headers }) => {
@@ -71,7 +54,7 @@ export const connectPage = (cases: () => Pick<ConnectCases, "showConnect" | "con
         throw new AppError("consent-attempt-unusable");
       const cookie = cookieOf(headers, cookieName);
       const { redirect } = await cases().continueConnect(params.ticket ?? "", cookie);
-      return seeOther(redirect, cookie === undefined ? [] : [browserCookie(cookie)]);
+      return seeOther(redirect, cookie === undefined ? [] : [attemptCookie(cookieName, cookie)]);
     },
   });
 
@@ -79,12 +62,12 @@ type Callback = (query: URLSearchParams, visitor: Visitor) => Promise<{ redirect
 
 const callback = (cases: () => Pick<ConnectCases, "clientIp">, choose: () => Callback): HttpHandler =>
   browser({
-    GET: async ({ query, headers }, { invocationId }) => {
-      const cookie = cookieOf(headers, cookieName);
-      const visitor: Visitor = { cookie, ip: cases().clientIp(headers), correlationId: invocationId };
+    GET: async (request, context) => {
+      const visitor = visitorOf(cases, cookieName, request, context);
+      const { cookie } = visitor;
       try {
-        const { redirect } = await choose()(query, visitor);
-        return seeOther(redirect, cookie === undefined ? [] : [browserCookie(cookie)]);
+        const { redirect } = await choose()(request.query, visitor);
+        return seeOther(redirect, cookie === undefined ? [] : [attemptCookie(cookieName, cookie)]);
       } catch (error) {
         // The address holds a code or a state: it does not stay in the browser's history.
         if (error instanceof AppError && error.kind === "gone") return seeOther(endedAddress);
@@ -119,13 +102,3 @@ const requestBody = (shown: ConnectPage): Html => html`
 
 const permissionItem = ({ wording, value, type }: PermissionText): Html =>
   html`<li>${wording} <small>(${value}, ${type === "application" ? "for the whole organisation" : "for each person who signs in"})</small></li>`;
-
-const statuses: Partial<Record<ErrorKind, number>> = { gone: 410, "upstream-unavailable": 503, throttled: 503 };
-
-const problemPage = (error: unknown, context: InvocationContext): HttpResponseInit => {
-  const known = asAppError(error);
-  const status = statuses[known.kind] ?? 500;
-  logProblem(context, "connect", known, { correlationId: context.invocationId });
-  const body = html`<p>${known.advice ?? "Please try again later."}</p><p><small>Reference: ${context.invocationId}</small></p>`;
-  return page({ status, title: problems[known.code].title, body });
-};

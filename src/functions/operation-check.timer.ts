@@ -3,7 +3,7 @@ import { app, type TimerHandler } from "@azure/functions";
 import type { UseCases } from "../composition.ts";
 import { onTick } from "./edge/trigger.ts";
 
-export const checkOperations = (cases: () => Pick<UseCases, "resolveOperations">): TimerHandler =>
+const checkOperations = (cases: () => Pick<UseCases, "resolveOperations">): TimerHandler =>
   onTick("operation-check", async () => ({ ...(await cases().resolveOperations()) }));
 
 const everyFiveMinutes = "30 */5 * * * *";

@@ -9,7 +9,7 @@ import { type LimitedCases, perAddress } from "./edge/per-address.ts";
 import { securityHeaders } from "./edge/problem.ts";
 import type { HttpFunction } from "./register.ts";
 
-export const publisherAssociation =
+const publisherAssociation =
   (cases: () => Pick<UseCases, "publisherAppIds">): HttpHandler =>
   (request, context) => {
     const { publisherAppIds } = cases();

@@ -18,7 +18,7 @@ export interface HttpFunction {
 }
 
 /** The host answers 404 to a verb that is not registered; all are, so that the answer can be 405. */
-export const everyVerb: HttpMethod[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const everyVerb: HttpMethod[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** What the schemas of this very route have accepted has the form that its handler expects. */
 const endpointOf = <N extends RouteName>(name: N, handlers: Handlers, cases: () => UseCases): Endpoint => ({

@@ -1,7 +1,7 @@
 /** Single sign-on: an OpenID Connect issuer for the vendor's applications, with Microsoft behind it. Without clients there is none. */
 import type { Cookie, HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import type { Visitor } from "../core/consent/sign-in.ts";
-import { AppError, type ErrorKind, problems } from "../core/errors.ts";
+import { AppError } from "../core/errors.ts";
 import type { Departure } from "../core/sso/authorize.ts";
 import type { Return } from "../core/sso/callback.ts";
 import type { SsoClient } from "../core/sso/clients.ts";
@@ -11,6 +11,7 @@ import type { Identity } from "../core/sso/identity.ts";
 import type { LinkAnswer } from "../core/sso/link.ts";
 import { OAuthError, only } from "../core/sso/oauth-error.ts";
 import type { PublicKey } from "../core/sso/signing-keys.ts";
+import { attemptCookie, problemPage, visitorOf } from "./edge/browser.ts";
 import type { HeaderSource } from "./edge/client-ip.ts";
 import { notFound } from "./edge/http.ts";
 import { cookieOf, type Html, html, leave, page, seeOther, wrongVerb } from "./edge/page.ts";
@@ -75,36 +76,9 @@ const formOf = async (request: HttpRequest): Promise<URLSearchParams> => {
 
 const cookieName = "__Host-sso";
 
-const browserCookie = (value: string): Cookie => ({
-  name: cookieName,
-  value,
-  path: "/",
-  secure: true,
-  httpOnly: true,
-  sameSite: "Lax",
-  maxAge: 600,
-});
-
-const visitorOf = (cases: Cases, { headers }: HttpRequest, { invocationId }: InvocationContext): Visitor => ({
-  cookie: cookieOf(headers, cookieName),
-  ip: cases().clientIp(headers),
-  correlationId: invocationId,
-});
-
-const pageStatuses: Partial<Record<ErrorKind, number>> = {
-  "invalid-input": 400,
-  gone: 410,
-  "upstream-unavailable": 503,
-  throttled: 503,
-};
-
 /** For errors that no application may be told of. */
-const problemPage: Failed = (error, _request, context) => {
-  const known = error instanceof OAuthError ? new AppError("sign-in-request-invalid") : asAppError(error);
-  logProblem(context, "sso", known, { correlationId: context.invocationId });
-  const body = html`<p>${known.advice ?? "Please try again later."}</p><p><small>Reference: ${context.invocationId}</small></p>`;
-  return page({ status: pageStatuses[known.kind] ?? 500, title: problems[known.code].title, body });
-};
+const failedPage: Failed = (error, _request, context) =>
+  problemPage("sso", error instanceof OAuthError ? new AppError("sign-in-request-invalid") : error, context);
 
 /** What a service or we are to blame for is logged as such. */
 const logRefusal = (context: InvocationContext, { error, description, cause }: OAuthError): void => {
@@ -128,7 +102,7 @@ const authorizing =
   async (sso, request, context) => {
     const parameters = await parametersOf(request);
     const departure = await sso.authorize(parameters, cookieOf(request.headers, cookieName));
-    return goOn(context, departure, departure.cookie === null ? [] : [browserCookie(departure.cookie)]);
+    return goOn(context, departure, departure.cookie === null ? [] : [attemptCookie(cookieName, departure.cookie)]);
   };
 
 const choicePage = ({ secret, options }: Extract<Return, { kind: "choice" }>): HttpResponseInit =>
@@ -149,7 +123,7 @@ const pages = (cases: Cases): HttpFunction[] => [
   {
     name: "sso-authorize",
     route: "sso/authorize",
-    handler: serving(cases, { GET: authorizing(queryOf), POST: authorizing(formOf) }, problemPage),
+    handler: serving(cases, { GET: authorizing(queryOf), POST: authorizing(formOf) }, failedPage),
   },
   {
     name: "sso-callback-entra",
@@ -158,14 +132,14 @@ const pages = (cases: Cases): HttpFunction[] => [
       cases,
       {
         GET: async (sso, request, context) => {
-          const answer = await sso.callback(queryOf(request), visitorOf(cases, request, context));
+          const answer = await sso.callback(queryOf(request), visitorOf(cases, cookieName, request, context));
           return answer.kind === "choice" ? choicePage(answer) : goOn(context, answer);
         },
       },
       (error, request, context) =>
         error instanceof AppError && error.kind === "gone"
           ? seeOther(endedAddress)
-          : problemPage(error, request, context),
+          : failedPage(error, request, context),
     ),
   },
   {
@@ -179,18 +153,22 @@ const pages = (cases: Cases): HttpFunction[] => [
             throw new AppError("sign-in-attempt-unusable");
           const form = await formOf(request);
           const [choice, connection] = [only(form, "choice") ?? "", only(form, "connection") ?? ""];
-          const { redirect, refusal } = await sso.choose(choice, connection, visitorOf(cases, request, context));
+          const { redirect, refusal } = await sso.choose(
+            choice,
+            connection,
+            visitorOf(cases, cookieName, request, context),
+          );
           if (refusal) logRefusal(context, refusal);
           return leave(redirect);
         },
       },
-      problemPage,
+      failedPage,
     ),
   },
   {
     name: "sso-ended",
     route: "sso/ended",
-    handler: serving(cases, { GET: () => Promise.reject(new AppError("sign-in-attempt-unusable")) }, problemPage),
+    handler: serving(cases, { GET: () => Promise.reject(new AppError("sign-in-attempt-unusable")) }, failedPage),
   },
   {
     name: "sso-logout",
@@ -201,7 +179,7 @@ const pages = (cases: Cases): HttpFunction[] => [
         GET: async (sso, request) => seeOther((await sso.logout(queryOf(request))).redirect),
         POST: async (sso, request) => seeOther((await sso.logout(await formOf(request))).redirect),
       },
-      problemPage,
+      failedPage,
     ),
   },
 ];

@@ -3,7 +3,7 @@ import { app, type TimerHandler } from "@azure/functions";
 import type { UseCases } from "../composition.ts";
 import { onTick } from "./edge/trigger.ts";
 
-export const wakeWebhooks = (cases: () => Pick<UseCases, "wakeDeliveries">): TimerHandler =>
+const wakeWebhooks = (cases: () => Pick<UseCases, "wakeDeliveries">): TimerHandler =>
   onTick("webhook-delivery-wake", async () => ({ due: await cases().wakeDeliveries() }));
 
 export const registerWebhookWake = (cases: () => UseCases, schedule: string): void =>

@@ -1,15 +1,14 @@
 /** The simulated Microsoft with one registration and two tenants, for the tests of the adapters to Entra ID and Graph. */
-import { randomUUID, webcrypto, X509Certificate } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
 import { type AppTokenOptions, appTokens, type Registrations } from "../../src/adapters/entra/app-tokens.ts";
 import type { Registration } from "../../src/adapters/entra/registration.ts";
 import { type Simulator, startSimulator } from "../../src/local/simulator/server.ts";
 import type { AppRegistration, Tenant } from "../../src/local/simulator/world.ts";
 import { createCertificateAuthority, trustInThisProcess } from "../../src/local/tls.ts";
+import { selfSigned } from "../support/self-signed.ts";
 
 export const redirectUri = "https://app.example/connect/callback/sign-in";
 export const readPermissions = ["User.Read.All", "GroupMember.Read.All", "Organization.Read.All"];
@@ -75,32 +74,10 @@ export interface MadeCertificate {
   listed: AppRegistration["certificates"][number];
 }
 
-/** A self-signed certificate with its RSA key in one PEM file; valid from a minute ago for a year, unless told otherwise (ms). */
-export const makeCertificate = async ({
-  from = Date.now() - 60_000,
-  to = from + 365 * 86_400_000,
-}: {
-  from?: number;
-  to?: number;
-} = {}): Promise<MadeCertificate> => {
-  const algorithm = {
-    name: "RSASSA-PKCS1-v1_5",
-    hash: "SHA-256",
-    publicExponent: new Uint8Array([1, 0, 1]),
-    modulusLength: 2048,
-  };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=app",
-    notBefore: new Date(from),
-    notAfter: new Date(to),
-    keys,
-    signingAlgorithm: algorithm,
-  });
-  const certificatePem = certificate.toString("pem");
-  const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
+/** A self-signed certificate with its RSA key in one PEM file. */
+export const makeCertificate = async (valid: Parameters<typeof selfSigned>[0] = {}): Promise<MadeCertificate> => {
+  const { pemWithKey, listed } = await selfSigned(valid);
   const path = join(mkdtempSync(join(tmpdir(), "certificate-")), "app.pem");
-  writeFileSync(path, `${key}\n${certificatePem}\n`, { mode: 0o600 });
-  const fingerprint = new X509Certificate(certificatePem).fingerprint256.replaceAll(":", "");
-  return { path, listed: { thumbprintSha256: Buffer.from(fingerprint, "hex").toString("base64url"), certificatePem } };
+  writeFileSync(path, pemWithKey, { mode: 0o600 });
+  return { path, listed };
 };

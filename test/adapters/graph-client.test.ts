@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { retryAfterSeconds } from "../../src/adapters/graph/answers.ts";
 import { organization } from "../../src/adapters/graph/organization.ts";
 import { AppError } from "../../src/core/errors.ts";
@@ -6,25 +6,17 @@ import {
   graphError,
   inTurn,
   type Reply,
-  type ScriptedServer,
   scriptedClient,
+  scriptedForFile,
   sharedInMemory,
-  startScripted,
   tenantA,
   tenantB,
   tidA,
 } from "./graph-scripted-server.ts";
 
-let graph: ScriptedServer;
-let attacker: ScriptedServer;
-beforeAll(async () => {
-  graph = await startScripted();
-  attacker = await startScripted();
-});
-afterAll(() => Promise.all([graph.close(), attacker.close()]));
+const graph = await scriptedForFile();
+const attacker = await scriptedForFile();
 beforeEach(() => {
-  graph.seen = [];
-  attacker.seen = [];
   graph.answer = () => ({ body: { value: [] } });
 });
 

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { directorySource as sourceOf } from "../../src/adapters/graph/directory-source.ts";
 import { feedObjects, selectOf } from "../../src/adapters/graph/feeds.ts";
 import { defaultSettings } from "../../src/core/connections/settings.ts";
@@ -10,23 +10,14 @@ import {
   graphError,
   inTurn,
   type Reply,
-  type ScriptedServer,
   type Seen,
   scriptedClient,
-  startScripted,
+  scriptedForFile,
   tenantA,
 } from "./graph-scripted-server.ts";
 
-let graph: ScriptedServer;
-let attacker: ScriptedServer;
-beforeAll(async () => {
-  graph = await startScripted();
-  attacker = await startScripted();
-});
-afterAll(() => Promise.all([graph.close(), attacker.close()]));
-beforeEach(() => {
-  graph.seen = [];
-});
+const graph = await scriptedForFile();
+const attacker = await scriptedForFile();
 
 /** The source reads nothing of a connection but its id, its tenant and which attributes it wants. */
 const connection = { ...tenantA, settings: defaultSettings } as ConnectionContext;

@@ -1,6 +1,7 @@
 /** A TLS server on localhost that plays answers and remembers requests; stands for Graph, for Entra ID, or for an attacker. */
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { afterAll, beforeEach } from "vitest";
 import { type GraphClientOptions, graphClient } from "../../src/adapters/graph/client.ts";
 import type { SharedStore } from "../../src/core/store/ports.ts";
 import { createCertificateAuthority, trustInThisProcess } from "../../src/local/tls.ts";
@@ -61,6 +62,16 @@ export const startScripted = async (): Promise<ScriptedServer> => {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+  return scripted;
+};
+
+/** For the tests of a file: up from its first to its last, and each begins with nothing asked. */
+export const scriptedForFile = async (): Promise<ScriptedServer> => {
+  const scripted = await startScripted();
+  afterAll(() => scripted.close());
+  beforeEach(() => {
+    scripted.seen = [];
+  });
   return scripted;
 };
 

@@ -1,25 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { directorySearch } from "../../src/adapters/graph/search.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { AppError } from "../../src/core/errors.ts";
-import {
-  graphError,
-  inTurn,
-  type Reply,
-  type ScriptedServer,
-  scriptedClient,
-  startScripted,
-  tenantA,
-} from "./graph-scripted-server.ts";
+import { graphError, inTurn, type Reply, scriptedClient, scriptedForFile, tenantA } from "./graph-scripted-server.ts";
 
-let graph: ScriptedServer;
-beforeAll(async () => {
-  graph = await startScripted();
-});
-afterAll(() => graph.close());
-beforeEach(() => {
-  graph.seen = [];
-});
+const graph = await scriptedForFile();
 
 /** The adapter reads nothing of a connection but its id and tenant. */
 const connection = tenantA as ConnectionContext;

@@ -1,25 +1,11 @@
 /** What is asked of Graph about subscriptions, and what its answers mean. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { subscriptions } from "../../src/adapters/graph/subscriptions.ts";
 import { assertSubscriptions } from "../../src/adapters/graph/subscriptions-only.ts";
 import { isAppError } from "../../src/core/errors.ts";
-import {
-  graphError,
-  inTurn,
-  type ScriptedServer,
-  scriptedClient,
-  startScripted,
-  tidA,
-} from "./graph-scripted-server.ts";
+import { graphError, inTurn, scriptedClient, scriptedForFile, tidA } from "./graph-scripted-server.ts";
 
-let graph: ScriptedServer;
-beforeAll(async () => {
-  graph = await startScripted();
-});
-afterAll(() => graph.close());
-beforeEach(() => {
-  graph.seen = [];
-});
+const graph = await scriptedForFile();
 
 const feed = { clientId: "11111111-2222-4333-8444-555555555555", tenantId: tidA, resource: "users" } as const;
 const minute = 60_000;

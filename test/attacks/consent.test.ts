@@ -4,6 +4,7 @@ import { DisplayName } from "../../src/core/connections/name.ts";
 import type { Tier } from "../../src/core/connections/tiers.ts";
 import type { SignedIn } from "../../src/core/consent/ports.ts";
 import { ids } from "../../src/core/store/documents.ts";
+import { type AccessFilter, readAccess } from "../../src/core/views/access-trail.ts";
 import { readChanges } from "../../src/core/views/changes.ts";
 import { requestRun } from "../../src/core/views/runs.ts";
 import {
@@ -277,16 +278,25 @@ describe("an approval that the workspace never confirmed", () => {
       limit: 100,
       waitSeconds: 0,
     });
+  const trailOf = async (connection: string, filter: AccessFilter = {}) => {
+    const auditor = { ...caller("attacker", "mallory"), permissions: new Set(["audit:read"] as const) };
+    return (await readAccess(stage.needs)(auditor, { connection, ...filter }, { limit: 100 })).items;
+  };
 
   test("tells whoever sent the link neither the tenant nor the person nor the address", async () => {
     const mallory = caller("attacker", "mallory");
     const { id } = await stage.draft(mallory, newName());
     const lured = codeIn(await approve(stage, id, mallory));
-    const secrets = [tenantA, stage.microsoft.person.oid, visitor.ip];
+    const { oid } = stage.microsoft.person;
+    const secrets = [tenantA, oid, visitor.ip];
     const assertNothingTold = async () => {
       const told = JSON.stringify(await feedOf(id, "directory:read", "audit:read"));
-      for (const secret of secrets) expect(told).not.toContain(secret);
+      const trail = JSON.stringify(await trailOf(id));
+      for (const secret of secrets) for (const text of [told, trail]) expect(text).not.toContain(secret);
       expect(told).toContain('"content":"withheld"');
+      expect(trail).toContain('"what":"sign-in","route":"connect.read","actor":null');
+      // Nor does a guess tell whether it was right.
+      expect(await trailOf(id, { actor: `entra:${tenantA}:${oid}` })).toEqual([]);
     };
     await assertNothingTold();
     // Confirming an approval of another tenant, the attacker's own, does not open the first one.
@@ -304,7 +314,7 @@ describe("an approval that the workspace never confirmed", () => {
     await stage.cases.complete(mallory, id, { code: codeIn(await approve(stage, id, mallory)) });
     const { items } = await feedOf(id, "audit:read");
     expect(items.map(({ content }) => content)).not.toContain("withheld");
-    expect(JSON.stringify(items)).toContain(`entra:${tenantA}:`);
+    for (const told of [items, await trailOf(id)]) expect(JSON.stringify(told)).toContain(`entra:${tenantA}:`);
     const plain = JSON.stringify((await feedOf(id, "directory:read")).items);
     expect(plain).toContain(tenantA);
     for (const hidden of ["entra:", visitor.ip, '"actor"']) expect(plain).not.toContain(hidden);

@@ -1,8 +1,8 @@
 /** A connection with a document of every kind, that is to be deleted. */
 import type { Grant } from "../../src/core/access/grants.ts";
 import { commit } from "../../src/core/store/commit.ts";
-import { type GroupDoc, ids, type ProductGroup } from "../../src/core/store/documents.ts";
-import { creates, personDoc, runDoc, sealedText, shardDoc } from "../adapters/cosmos-fixture.ts";
+import { ids, type ProductGroup } from "../../src/core/store/documents.ts";
+import { creates, groupDoc, personDoc, runDoc, sealedText, shardDoc } from "../adapters/cosmos-fixture.ts";
 import { dumpOf } from "../support/traces.ts";
 import type { Stage } from "./connections-stage.ts";
 
@@ -24,20 +24,7 @@ export const storedAbout = async ({ server }: Stage, id: string): Promise<string
 
 /** More documents of each kind than one commit can delete of people. */
 export const fillWith = async (stage: Stage, connectionId: string): Promise<void> => {
-  const group: GroupDoc = {
-    id: ids.group("g1"),
-    kind: "group",
-    connectionId,
-    v: 1,
-    role: "shown",
-    of: null,
-    shown: true,
-    hash: "h",
-    record: sealedText("record"),
-    leaves: [""],
-    children: [],
-    changedAt: "2026-01-01T00:00:00.000Z",
-  };
+  const group = { ...groupDoc(connectionId, "g1", []), leaves: [""] };
   const row = {
     id: ids.productUser("index"),
     kind: "product-user" as const,

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { graceMilliseconds, marginMilliseconds } from "../../src/core/connections/close.ts";
 import { finishClosing } from "../../src/core/connections/finish-closing.ts";
 import { defaultSettings } from "../../src/core/connections/settings.ts";
-import type { Stored } from "../../src/core/store/documents.ts";
+import { commit } from "../../src/core/store/commit.ts";
+import type { Head, Stored } from "../../src/core/store/documents.ts";
 import { newRow } from "../../src/core/webhooks/rules.ts";
 import { claimIn, connectionIn, fillWith, headIn, storedAbout } from "./closing-stage.ts";
 import {
@@ -38,6 +39,8 @@ const closed = async (who = caller()) => {
   return stage.cases.close(who, id, { displayName });
 };
 const stored = (id: string) => storedAbout(stage, id);
+const layHead = async (id: string, changes: Partial<Head>) =>
+  commit(stage.needs, await headOf(id), { advance: (head) => ({ ...head, ...changes }) });
 
 describe("deleting a connection", () => {
   test("needs its name repeated", async () => {
@@ -110,6 +113,15 @@ describe("deleting a connection", () => {
     expect((await stage.cases.restore(caller(), id)).state).toBe("needs-attention");
   });
 
+  test("keeps removals of people who have left waiting, and they are caught up on when it is undone", async () => {
+    const { id, displayName } = await connected(stage, caller(), newName());
+    await layHead(id, { retireAt: 1 });
+    await stage.cases.close(caller(), id, { displayName });
+    expect((await headOf(id)).retireAt).toBeNull();
+    await stage.cases.restore(caller(), id);
+    expect(await stage.store.dueToRetire(stage.ambient.now(), 1000)).toContain(id);
+  });
+
   test("cannot be undone when its time has come", async () => {
     const { id } = await closed();
     stage.ambient.advance(graceMilliseconds);
@@ -162,6 +174,17 @@ describe("when its time has come", () => {
     expect(await consumers.list(neighbour.id)).toHaveLength(1);
     expect((await stored(neighbour.id)).length).toBe(before);
     expect((await stage.cases.read(caller("staying"), neighbour.id)).state).toBe("active");
+  });
+
+  test("the head that is left is due for nothing, or every turn in vain would put off its end", async () => {
+    const { id } = await closed();
+    await layHead(id, { retireAt: 1, reviewAt: 1 });
+    stage.ambient.advance(graceMilliseconds + marginMilliseconds);
+    expect(await stage.cases.finishClosing(await connectionOf(id), await claim(id))).toBe("closed");
+    const now = stage.ambient.now();
+    const { due, dueToRetire, dueToReview, dueToTell } = stage.store;
+    const lists = await Promise.all([due, dueToRetire, dueToReview, dueToTell].map((list) => list(now, 1000)));
+    expect(lists.flat()).not.toContain(id);
   });
 
   test("the work goes on where it stopped, and nothing can be read meanwhile", async () => {

@@ -39,10 +39,13 @@ import type { Caller } from "../../src/core/context.ts";
 import { makeKeys } from "../../src/core/crypto/keys.ts";
 import type { WorkerNeeds } from "../../src/core/directory/run/round.ts";
 import { work } from "../../src/core/directory/run/worker.ts";
-import { AppError, isAppError } from "../../src/core/errors.ts";
+import { AppError } from "../../src/core/errors.ts";
 import type { ConnectionDoc } from "../../src/core/store/documents.ts";
-import type { Hint, SecretStore } from "../../src/core/store/ports.ts";
+import type { Hint } from "../../src/core/store/ports.ts";
 import { startCosmos } from "../../src/local/cosmos/server.ts";
+import { memorySecrets } from "../support/memory-secrets.ts";
+
+export { codeOf } from "../support/code-of.ts";
 
 export const returnUrl = "https://product.example/settings/microsoft?tab=1";
 export const tenantA = "aaaaaaaa-0000-4000-8000-000000000001";
@@ -132,16 +135,6 @@ export class FakeMicrosoft implements ConsentGateway {
     return Promise.resolve({ id: this.organizationId ?? tid });
   }
 }
-
-const memorySecrets = (): SecretStore & { values: Map<string, string> } => {
-  const values = new Map<string, string>();
-  return {
-    values,
-    get: (name) => Promise.resolve(values.get(name) ?? null),
-    set: (name, value) => Promise.resolve(void values.set(name, value)),
-    delete: (name) => Promise.resolve(void values.delete(name)),
-  };
-};
 
 export type Stage = Awaited<ReturnType<typeof openStage>>;
 
@@ -310,16 +303,6 @@ export const connected = async (stage: Stage, who = caller(), displayName = "Hea
 };
 
 /** The problem code that a call ends with, or `none`. */
-export const codeOf = async (call: Promise<unknown>): Promise<string> => {
-  try {
-    await call;
-    return "none";
-  } catch (error) {
-    if (isAppError(error)) return error.code;
-    throw error;
-  }
-};
-
 /** Changes the connection document as the worker would. */
 export const edit = async (
   stage: Stage,

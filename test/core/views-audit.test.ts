@@ -5,20 +5,16 @@ import { verifyExport } from "../../src/core/audit/verify-export.ts";
 import type { Sealed } from "../../src/core/crypto/seal.ts";
 import { eventSchemas } from "../../src/core/feed/events.ts";
 import { ids, type LogDoc, type Stored } from "../../src/core/store/documents.ts";
-import type { SecretStore } from "../../src/core/store/ports.ts";
 import { AuditPage, readAudit } from "../../src/core/views/audit.ts";
 import { exportAudit } from "../../src/core/views/audit-export.ts";
 import { verifyAudit } from "../../src/core/views/audit-verify.ts";
+import { memorySecrets } from "../support/memory-secrets.ts";
 import { flipped } from "../support/tamper.ts";
 import { caller, codeOf, openScene, type Scene } from "./views-stage.ts";
 
 let scene: Scene;
-const kept = new Map<string, string>();
-const secrets: SecretStore = {
-  get: async (name) => kept.get(name) ?? null,
-  set: async (name, value) => void kept.set(name, value),
-  delete: async (name) => void kept.delete(name),
-};
+const secrets = memorySecrets();
+const kept = secrets.values;
 /** Documents of the log, as they were recorded on three days with an anchor after each. */
 let docs: Stored<LogDoc>[];
 const days: number[] = [];

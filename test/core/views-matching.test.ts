@@ -4,7 +4,7 @@ import { ids } from "../../src/core/store/documents.ts";
 import { LinkProductUsers, linkProductUsers } from "../../src/core/views/link-product-users.ts";
 import { MatchProductUsers } from "../../src/core/views/match-product-users.ts";
 import { held, replay } from "../support/held.ts";
-import { caller, codeOf, openScene, type Scene } from "./views-stage.ts";
+import { caller, codeOf, openScene, overtaken, type Scene } from "./views-stage.ts";
 
 const ada = caller();
 const nobody = "n".repeat(22);
@@ -123,20 +123,8 @@ describe("many links at once", () => {
   test("meet somebody who is faster: he keeps what he took, and the rest is linked", async () => {
     const { people, id, views, connectionId, needs } = scene;
     const [chief, clerk] = [id(people.chief), id(people.clerk)];
-    let raced = false;
-    const racing = linkProductUsers({
-      ...needs,
-      store: {
-        ...needs.store,
-        write: async (...batch) => {
-          if (!raced) {
-            raced = true;
-            await views.linkProductUser(ada, connectionId, clerk, undefined, { productUserId: "p-1" });
-          }
-          return needs.store.write(...batch);
-        },
-      },
-    });
+    const take = () => views.linkProductUser(ada, connectionId, clerk, undefined, { productUserId: "p-1" });
+    const racing = linkProductUsers(overtaken(needs, take));
     const { items } = await racing(ada, connectionId, {
       items: [
         { person: chief, productUserId: "p-1" },

@@ -5,7 +5,6 @@ import { subscriptionLedger } from "../../src/adapters/cosmos/subscription-ledge
 import type { ReadNeeds } from "../../src/core/connections/read.ts";
 import type { Caller, ConnectionContext, Permission } from "../../src/core/context.ts";
 import { personId } from "../../src/core/crypto/key-ring.ts";
-import { isAppError } from "../../src/core/errors.ts";
 import {
   acknowledgeChanges,
   type ConsumerNeeds,
@@ -13,6 +12,7 @@ import {
   removeConsumer,
 } from "../../src/core/feed/consumers.ts";
 import { type DirectoryDoc, type Head, ids, type Stored } from "../../src/core/store/documents.ts";
+import type { DirectoryStore } from "../../src/core/store/ports.ts";
 import { type ChangesNeeds, readChanges } from "../../src/core/views/changes.ts";
 import { listGroups, listMembers, readGroup } from "../../src/core/views/groups.ts";
 import { linkProductUser } from "../../src/core/views/link-product-user.ts";
@@ -23,6 +23,8 @@ import { cancelRun, listRuns, readRun, requestRun } from "../../src/core/views/r
 import { readSnapshot } from "../../src/core/views/snapshot.ts";
 import { type Stage, startStage } from "../support/sync-stage.ts";
 
+export { codeOf } from "../support/code-of.ts";
+
 export const caller = (...permissions: Permission[]): Caller => ({
   workspaceId: "w1",
   subject: "ada",
@@ -31,14 +33,20 @@ export const caller = (...permissions: Permission[]): Caller => ({
   correlationId: "c-1",
 });
 
-export const codeOf = async (call: Promise<unknown>): Promise<string> => {
-  try {
-    await call;
-    return "none";
-  } catch (error) {
-    if (isAppError(error)) return error.code;
-    throw error;
-  }
+/** What is asked for with these needs finds, at its first write, that somebody has just been faster. */
+export const overtaken = <N extends { store: Pick<DirectoryStore, "write"> }>(
+  needs: N,
+  faster: () => Promise<unknown>,
+): N => {
+  let isOvertaken = false;
+  const write: DirectoryStore["write"] = async (...batch) => {
+    if (!isOvertaken) {
+      isOvertaken = true;
+      await faster();
+    }
+    return needs.store.write(...batch);
+  };
+  return { ...needs, store: { ...needs.store, write } };
 };
 
 export interface Scene {

@@ -3,7 +3,7 @@ import { seal } from "../../src/core/crypto/seal.ts";
 import { groupPlace } from "../../src/core/directory/places.ts";
 import { sortByBits, split } from "../../src/core/directory/shards.ts";
 import { type GroupDoc, ids } from "../../src/core/store/documents.ts";
-import { personDoc, shardDoc } from "../adapters/cosmos-fixture.ts";
+import { groupDoc, personDoc, shardDoc } from "../adapters/cosmos-fixture.ts";
 import { caller, codeOf, openScene, type Scene } from "./views-stage.ts";
 
 const ada = caller("directory:read");
@@ -80,18 +80,9 @@ describe("groups", () => {
       await Promise.all(stored.slice(at, at + 100).map((doc) => put(doc)));
     const lay = async (shards: ReadonlyMap<string, string[]>) => {
       const group: GroupDoc = {
-        id: ids.group(groupId),
-        kind: "group",
-        connectionId,
-        v: 1,
-        role: "shown",
-        of: null,
-        shown: true,
-        hash: "h",
+        ...groupDoc(connectionId, groupId, []),
         record: seal(stage.ambient, context.ring.sealing, groupPlace(connectionId, groupId), { fields: {} }),
         leaves: [...shards.keys()],
-        children: [],
-        changedAt: "2026-01-01T00:00:00.000Z",
       };
       await put(group, ...[...shards].map(([bits, members]) => shardDoc(connectionId, groupId, bits, members)));
     };

@@ -10,7 +10,7 @@ const logging = () => {
   return { log, context: new InvocationContext({ invocationId: "i-1", functionName: "f", logHandler }) };
 };
 
-test("a subscription near its end that could not be renewed is an error in the log, any other outcome is not", async () => {
+test("a subscription near its end that could not be renewed is an error in the log, one that was renewed is not", async () => {
   const { log, context } = logging();
   for (const outcome of ["renewed", "overdue"] as const)
     await tendSubscription(() => ({ tend: () => Promise.resolve(outcome) }))({ subscription: { feed } }, context);

@@ -102,6 +102,17 @@ describe("somebody whom no sync has brought yet", () => {
     ]);
   });
 
+  test("is not kept out of where he is known by another workspace's connection that cannot be asked", async () => {
+    const second = await connected("", "second", customer.tenant);
+    const account = hired("Jana");
+    await tokenOf(account);
+    const trouble = { kind: "status", status: 500 } as const;
+    stage.api.simulator.graph.faults.add([{ trouble, path: `^/users/${account}`, times: 100, inBatch: true }]);
+    const { json } = await userInfo(stage, await tokenOf(account, { domain: "customer.example" }));
+    expect(json).toMatchObject({ connection: customer.id, oid: account });
+    await stage.setTier(second.id, "signIn", "off");
+  });
+
   test("is added to the one connection that he chooses", async () => {
     const second = await connected("", "second", customer.tenant);
     const account = hired("Gerda");

@@ -307,10 +307,11 @@ test("sign-ins, refusals and who asked for whose identity are in the access log"
   const last = records.filter(({ route }) => route.startsWith("sso.")).slice(-4);
   const person = last[0]?.subject.replace("person:", "");
   const from = { ip: "203.0.113.7", connectionId: customer.id };
+  const client = { subject: "client:portal", machine: true };
   expect(last).toMatchObject([
     { what: "sign-in", route: "sso.portal", subject: `person:${person}`, ...from },
-    { what: "read", route: "sso.userinfo", subject: "client:portal", objects: [person], count: 1, ...from },
-    { what: "refused", route: "sso.token", subject: "client:portal", refusal: "sign-in-attempt-unusable", ...from },
+    { what: "read", route: "sso.userinfo", ...client, objects: [person], count: 1, ...from },
+    { what: "refused", route: "sso.token", ...client, refusal: "sign-in-attempt-unusable", ...from },
     { what: "refused", route: "sso.portal", subject: `person:${person}`, refusal: "sign-in-not-in-scope", ...from },
   ]);
 });

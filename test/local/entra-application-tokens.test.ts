@@ -1,4 +1,3 @@
-import { createHash, webcrypto } from "node:crypto";
 import {
   AuthenticationRequiredError,
   ClientAssertionCredential,
@@ -6,8 +5,6 @@ import {
   ClientSecretCredential,
   ManagedIdentityCredential,
 } from "@azure/identity";
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
 import {
   type CryptoKey,
   decodeJwt,
@@ -20,6 +17,7 @@ import {
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { startIdentityEndpoint } from "../../src/local/tokens/identity.ts";
+import { selfSigned } from "../support/self-signed.ts";
 import { applicationForm, clientId, postToken, type Stage, secret, startStage, tids } from "./entra-stage.ts";
 
 const graph = "https://graph.microsoft.com/.default";
@@ -50,32 +48,6 @@ const refusedWith = async (asking: Promise<unknown>): Promise<unknown> => {
 
 const byCertificate = (certificate: string) =>
   new ClientCertificateCredential(tids.fabrikam, clientId, { certificate }, options()).getToken(graph);
-
-const selfSignedCertificate = async (valid: { notBefore?: Date; notAfter?: Date } = {}) => {
-  const algorithm = {
-    name: "RSASSA-PKCS1-v1_5",
-    hash: "SHA-256",
-    publicExponent: new Uint8Array([1, 0, 1]),
-    modulusLength: 2048,
-  };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=sync",
-    keys,
-    signingAlgorithm: algorithm,
-    ...valid,
-  });
-  const privatePem = x509.PemConverter.encode(
-    await webcrypto.subtle.exportKey("pkcs8", keys.privateKey),
-    "PRIVATE KEY",
-  );
-  return {
-    privateKey: keys.privateKey,
-    certificatePem: certificate.toString("pem"),
-    pemWithKey: `${privatePem}\n${certificate.toString("pem")}`,
-    thumbprintSha256: createHash("sha256").update(Buffer.from(certificate.rawData)).digest("base64url"),
-  };
-};
 
 describe("application tokens", () => {
   test("carry the granted permissions and nothing that was only asked for", async () => {
@@ -150,14 +122,15 @@ describe("application tokens", () => {
 describe("client authentication", () => {
   test("takes a registered certificate and no other", async () => {
     grant("User.Read.All");
-    const [registered, other] = [await selfSignedCertificate(), await selfSignedCertificate()];
-    stage.registration.certificates.push(registered);
+    const [registered, other] = [await selfSigned(), await selfSigned()];
+    stage.registration.certificates.push(registered.listed);
     expect(stage.entra.verifyGraphToken(`Bearer ${(await byCertificate(registered.pemWithKey)).token}`)?.clientId).toBe(
       clientId,
     );
     expect(await refusedWith(byCertificate(other.pemWithKey))).toBe(700027);
     // The right thumbprint over another key's signature.
-    stage.registration.certificates[0] = { ...registered, thumbprintSha256: other.thumbprintSha256 };
+    const { thumbprintSha256 } = other.listed;
+    stage.registration.certificates[0] = { ...registered.listed, thumbprintSha256 };
     expect(await refusedWith(byCertificate(other.pemWithKey))).toBe(700027);
   });
 
@@ -165,11 +138,11 @@ describe("client authentication", () => {
     grant("User.Read.All");
     const [hour, now] = [3_600_000, Date.now()];
     for (const valid of [
-      { notBefore: new Date(now - 2 * hour), notAfter: new Date(now - hour) },
-      { notBefore: new Date(now + hour), notAfter: new Date(now + 2 * hour) },
+      { from: now - 2 * hour, to: now - hour },
+      { from: now + hour, to: now + 2 * hour },
     ]) {
-      const certificate = await selfSignedCertificate(valid);
-      stage.registration.certificates.push(certificate);
+      const certificate = await selfSigned(valid);
+      stage.registration.certificates.push(certificate.listed);
       expect(await refusedWith(byCertificate(certificate.pemWithKey))).toBe(700027);
     }
   });
@@ -206,10 +179,10 @@ describe("client authentication", () => {
 
   test("takes no assertion for another endpoint, out of its time, of another application or of a person", async () => {
     grant("User.Read.All");
-    const certificate = await selfSignedCertificate();
+    const certificate = await selfSigned();
     const federated = await generateKeyPair("ES256");
     const issuer = "https://workload.example";
-    stage.registration.certificates.push(certificate);
+    stage.registration.certificates.push(certificate.listed);
     stage.registration.federatedCredentials.push({ issuer, subject: "workload-1", audience: "api://exchange" });
     stage.entra.switches.federatedKeys[issuer] = [{ ...(await exportJWK(federated.publicKey)), alg: "ES256" }];
     const seconds = Math.floor(Date.now() / 1000);
@@ -226,7 +199,7 @@ describe("client authentication", () => {
     const own = { iss: clientId, sub: clientId, aud: endpoint, nbf: seconds, exp: seconds + 600 };
     const byKey = (claims: Record<string, unknown>) =>
       outcome(
-        { alg: "RS256", "x5t#S256": certificate.thumbprintSha256 },
+        { alg: "RS256", "x5t#S256": certificate.listed.thumbprintSha256 },
         { ...own, ...claims },
         certificate.privateKey,
       );

@@ -1,7 +1,7 @@
 /** As much of a browser as the setup page uses: a tree of elements, events, and one script run by its own text. */
 import vm from "node:vm";
 
-export class FakeElement {
+class FakeElement {
   readonly tag: string;
   readonly attributes = new Map<string, string>();
   readonly children: (FakeElement | string)[] = [];

@@ -19,7 +19,7 @@ const microsoftSecret = "another development secret";
 
 export const portalSecret = "secret of the portal";
 const signerKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
-export const signerKey = signerKeys.privateKey;
+const signerKey = signerKeys.privateKey;
 export const signerPublicKey = signerKeys.publicKey;
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

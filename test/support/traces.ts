@@ -26,7 +26,7 @@ export interface Traces {
 const sealedForm = /^1\.([A-Za-z0-9_-]{1,40})\.([A-Za-z0-9_-]{40,})$/;
 
 /** Every key and value of a JSON value, also of JSON inside a text, which is how the change log keeps its entries. */
-export const takeApart = (value: unknown, where: string, into: Traces = { clear: [], sealed: [] }): Traces => {
+const takeApart = (value: unknown, where: string, into: Traces = { clear: [], sealed: [] }): Traces => {
   if (typeof value === "string") {
     const inner = structureIn(value);
     const [, keyId, encoded = ""] = sealedForm.exec(value) ?? [];
@@ -87,7 +87,7 @@ export const tracesOf = (documents: readonly StoredDocument[]): Traces => {
  * Shorter words are only looked for as whole values. A pseudonym is text of 64 signs: one megabyte of them holds a given word of
  * six letters once in 70,000 times, and with a thousand words and many runs "once" happens; with seven it is one in four million.
  */
-export const shortestPart = 7;
+const shortestPart = 7;
 
 const variants = (word: string): Set<string> => new Set([word, word.toLowerCase(), word.toUpperCase()]);
 

@@ -20,7 +20,7 @@ const unusable = (what: string, cause: unknown): AppError =>
   new AppError("credential-rejected", { detail: what, cause });
 
 /** Throws `credential-rejected` for what is not there or does not fit together. */
-export const readCertificate = async (path: string): Promise<Certificate> => {
+const readCertificate = async (path: string): Promise<Certificate> => {
   const pem = await readFile(path, "utf8").catch((cause: unknown) => {
     throw unusable("A certificate file cannot be read.", cause);
   });

@@ -14,13 +14,16 @@ export const StepUp = z.strictObject({
 });
 export type StepUp = z.infer<typeof StepUp>;
 
-/** Throws `sign-in-not-recent`. */
+const clockSkewMilliseconds = 300_000;
+
+/** Throws `sign-in-not-recent`. Nobody signs in tomorrow: such a time is no time, and would be recent for ever. */
 export const requireRecentSignIn = (
   { signedInAt }: Pick<Caller, "signedInAt">,
   { minutes, required }: StepUp,
   now: number,
 ): void => {
   const maxAgeSeconds = minutes * 60;
-  const isRecent = signedInAt === undefined ? !required : now - signedInAt <= maxAgeSeconds * 1000;
+  const age = signedInAt === undefined ? null : now - signedInAt;
+  const isRecent = age === null ? !required : age <= maxAgeSeconds * 1000 && age >= -clockSkewMilliseconds;
   if (!isRecent) throw new AppError("sign-in-not-recent", { maxAgeSeconds });
 };

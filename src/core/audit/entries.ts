@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { Sealed } from "../crypto/seal.ts";
 
-export const entryKinds = [
+const entryKinds = [
   "connection",
   "tier",
   "settings",
@@ -22,7 +22,7 @@ export const entryKinds = [
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 
-export const entryOperations = [
+const entryOperations = [
   "created",
   "updated",
   "deactivated",

@@ -16,8 +16,8 @@ import type { DirectoryStore } from "../store/ports.ts";
 export const maxEntryLength = 320;
 export const maxEntries = 10_000;
 /** Of the JSON text of a whole list: sealed, with its record and the settings, it still fits into one transaction. */
-export const maxListBytes = 1_000_000;
-export const entriesPerPart = 2000;
+const maxListBytes = 1_000_000;
+const entriesPerPart = 2000;
 
 const withoutAmbiguity = /^[^\s\p{C}@*<>()[\]\\,;:"]+$/u;
 const domainLabel = /^(?!-)[\p{L}\p{M}\p{N}-]{1,63}(?<!-)$/u;
@@ -45,7 +45,7 @@ export const entryOfText = (text: string): string | null => {
 
 export const notAnEntry = "Neither an address nor `*@domain`.";
 
-export const BlacklistEntry = z.string().transform((text, context) => {
+const BlacklistEntry = z.string().transform((text, context) => {
   const entry = entryOfText(text);
   if (entry !== null) return entry;
   context.addIssue({ code: "custom", message: notAnEntry });

@@ -43,16 +43,17 @@ export const closeConnection =
       const after: ConnectionDoc = { ...current, state: "closing", closesAt: iso(closesAt) };
       return {
         doc: after,
-        entries: [
-          entryOf(needs.ambient, context, caller, {
-            kind: "connection",
-            op: "updated",
-            object: "connection",
-            changes: states(current, after),
-          }),
-        ],
+        entries: [entryOf(needs.ambient, context, caller, stateChanged(current, after))],
         // A run that was asked for stays asked for: when the deletion is undone, it is done.
-        advance: (before) => ({ ...before, epoch: before.epoch + 1, dueAt, wakeAt: dueAt, reviewAt: null }),
+        advance: (before) => ({
+          ...before,
+          epoch: before.epoch + 1,
+          dueAt,
+          wakeAt: dueAt,
+          reviewAt: null,
+          // Everybody goes, or it is caught up on when the deletion is undone.
+          retireAt: null,
+        }),
       };
     });
     await needs.access.record(caller.workspaceId, {
@@ -77,20 +78,14 @@ export const restoreConnection =
       const resumes = directoryTenant(after) !== null && !after.settings.paused && scheduleOf(after).automatic;
       return {
         doc: after,
-        entries: [
-          entryOf(needs.ambient, context, caller, {
-            kind: "connection",
-            op: "updated",
-            object: "connection",
-            changes: states(current, after),
-          }),
-        ],
+        entries: [entryOf(needs.ambient, context, caller, stateChanged(current, after))],
         // A run that was asked for is still to be done, and one that was under way to be put away: no other begins before.
         advance: (before) => ({
           ...before,
           epoch: before.epoch + 1,
           dueAt: resumes ? now : null,
           reviewAt: tiers.some((tier) => isRedeemed(after.tiers[tier])) ? now : null,
+          retireAt: now,
           wakeAt: resumes || before.run || before.requested ? now : null,
         }),
       };
@@ -104,7 +99,12 @@ const stateBeforeClosing = (doc: ConnectionDoc): ConnectionState => {
   return tiers.some((tier) => isRedeemed(doc.tiers[tier])) ? "active" : "proven";
 };
 
-const states = (before: ConnectionDoc, after: ConnectionDoc) => [
-  { field: "state", before: before.state, after: after.state },
-  { field: "closesAt", before: before.closesAt, after: after.closesAt },
-];
+const stateChanged = (before: ConnectionDoc, after: ConnectionDoc): Parameters<typeof entryOf>[3] => ({
+  kind: "connection",
+  op: "updated",
+  object: "connection",
+  changes: [
+    { field: "state", before: before.state, after: after.state },
+    { field: "closesAt", before: before.closesAt, after: after.closesAt },
+  ],
+});

@@ -106,6 +106,9 @@ const emptied = ({ erasing: _erasing, ...before }: Head): Head => ({
   dueAt: null,
   wakeAt: null,
   tellAt: null,
+  // Each turn that is taken in vain writes head, and puts off its end.
+  retireAt: null,
+  reviewAt: null,
   requested: null,
   run: null,
   links: null,

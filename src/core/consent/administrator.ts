@@ -26,7 +26,7 @@ const forDelegatedPermissions: readonly string[] = [
 const consumerTenant = "9188040d-6c67-4c5b-b112-36a304b66dad";
 const guid = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
-export const maxSignInAgeSeconds = 600;
+const maxSignInAgeSeconds = 600;
 const clockSkewSeconds = 300;
 
 export type Judgement =

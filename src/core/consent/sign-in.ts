@@ -81,6 +81,11 @@ export const isAdministratorOf = (tid: string | null, subject: string): boolean 
 export const failed = (asked: Asked, code: ProblemCode, more: Readonly<Record<string, string>> = {}): string =>
   backTo(asked.returnUrl, { error: code, connection: asked.connectionId, ...more });
 
+const visits = "connect.";
+
+/** Whether a record of the access log is about somebody on the way to an approval. */
+export const isVisit = (route: string): boolean => route.startsWith(visits);
+
 export const recordVisit = (
   { access }: Pick<SignInNeeds, "access">,
   asked: Asked,
@@ -89,7 +94,7 @@ export const recordVisit = (
 ): Promise<void> =>
   access.record(asked.workspaceId, {
     ...record,
-    route: `connect.${asked.tier}`,
+    route: `${visits}${asked.tier}`,
     ip,
     connectionId: asked.connectionId,
     correlationId,

@@ -44,7 +44,7 @@ export const startConsent =
   };
 
 /** Any path of a registered origin; nothing that a browser would read as another place. */
-export const isReturnAddress = (address: string, origins: readonly string[]): boolean => {
+const isReturnAddress = (address: string, origins: readonly string[]): boolean => {
   const url = URL.parse(address);
   if (url === null || !["https:", "http:"].includes(url.protocol)) return false;
   return origins.includes(url.origin) && url.username === "" && url.password === "" && url.hash === "";

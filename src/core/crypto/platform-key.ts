@@ -7,7 +7,7 @@ import { AppError } from "../errors.ts";
 import { contentKey } from "./key-ring.ts";
 import { type ContentKey } from "./seal.ts";
 
-export type PlatformPurpose = "handshake" | "access" | "cursor" | "client-state" | "draft" | "rate";
+export type PlatformPurpose = "handshake" | "access" | "cursor" | "draft";
 
 export interface PlatformKeys {
   /** Generation that seals new texts. */

@@ -32,7 +32,7 @@ const Generations = z.strictObject({
 export type Generation = z.infer<typeof Generations>["generations"][number];
 
 /** Pure: the newest that everybody knows by now. */
-export const sealingGeneration = (generations: readonly Generation[], now: number): number =>
+const sealingGeneration = (generations: readonly Generation[], now: number): number =>
   (generations.findLast(({ madeAt }) => madeAt + leadMilliseconds <= now) ?? generations[0])?.n ?? 1;
 
 /** Null: there has been only the first one. */
@@ -70,7 +70,7 @@ export const loadNameKey = async (needs: PlatformNeeds): Promise<KeyObject> =>
 const makingSeconds = 60;
 
 /** The vault keeps the last of two values and knows no condition, so only one instance may be at it. */
-export const mayChange = ({ handshakes }: Pick<PlatformNeeds, "handshakes">, name: string): Promise<boolean> =>
+const mayChange = ({ handshakes }: Pick<PlatformNeeds, "handshakes">, name: string): Promise<boolean> =>
   handshakes.claim(createHash("sha256").update(name).digest("hex"), makingSeconds);
 
 export const mayChangeGenerations = (needs: Pick<PlatformNeeds, "handshakes">): Promise<boolean> =>

@@ -5,7 +5,7 @@
  */
 import type { Head, RunCause } from "../store/documents.ts";
 
-export const arrivalCauses = ["notification", "schedule", "manual"] as const;
+const arrivalCauses = ["notification", "schedule", "manual"] as const;
 export type ArrivalCause = (typeof arrivalCauses)[number];
 
 /** Of rounds that brought changes: how many, and how late the last ones were, newest last. */

@@ -83,7 +83,7 @@ export interface Rules {
   blacklist: Blacklist;
 }
 
-export const contentHash = (ring: KeyRing, content: Json): string =>
+const contentHash = (ring: KeyRing, content: Json): string =>
   mac(ring, "content", canonicalJson(content)).toString("base64url");
 
 export const personHash = (ring: KeyRing, { oid, manager, fields, known }: PersonRecord): string =>

@@ -56,6 +56,9 @@ export const careForKeys = (needs: CareNeeds) => async (): Promise<Care> => {
   return care;
 };
 
+/** A large connection is sealed again over many calls, and comes first in each of them. */
+const rekeyShare = ({ sliceMilliseconds }: CareNeeds): number => sliceMilliseconds / 4;
+
 const careFor = async (needs: CareNeeds, connectionId: string, endsAt: number): Promise<void> => {
   const { ambient, store, keys } = needs;
   const ring = await readRing(needs, connectionId);
@@ -63,7 +66,7 @@ const careFor = async (needs: CareNeeds, connectionId: string, endsAt: number): 
   const doc = await store.read(connectionId, "connection", ids.connection);
   // It goes, with its keys; a deletion that is undone finds it here again.
   if (!doc || doc.state === "closing") return await putOff(needs, connectionId);
-  if (ring.rekey) return await continueRekey(needs)(connectionId, endsAt);
+  if (ring.rekey) return await continueRekey(needs)(connectionId, Math.min(endsAt, ambient.now() + rekeyShare(needs)));
   if (ring.wrappedAt > ambient.now() - needs.rotationMilliseconds)
     return void (await commitRing(needs, ring, { ...ring, careAt: null }));
   if (ring.generation === null)

@@ -1,8 +1,10 @@
 /**
  * Seals what one document holds under the keys of today. What was sealed with them already stays as it is, so doing it twice does
  * no harm. Documents that expire are left alone: writing them again would put off their end, and the former keys stay until then.
+ * So is what was altered: it opens with no key any more, and must not keep all that comes after it under the former ones.
  */
 import type { Ambient } from "../ambient.ts";
+import { unlessBroken } from "../audit/content.ts";
 import { longestLogSeconds } from "../audit/retention.ts";
 import { type KeyRing, openPersonKey, renewPersonKey } from "../crypto/key-ring.ts";
 import { type ContentKey, open, type Place, type Sealed, seal, sealedUnder } from "../crypto/seal.ts";
@@ -34,7 +36,7 @@ const sealedMembers: { readonly [K in Kind]?: readonly string[] } = {
 /** The same document; another one only when there was something to seal again. */
 export const resealed = <D extends DirectoryDoc>(by: Resealing, doc: D): D => {
   if (doc.ttl !== undefined) return doc;
-  if (doc.kind === "person") return { ...doc, ...resealedPerson(by, doc) };
+  if (doc.kind === "person") return { ...doc, ...unlessBroken(() => resealedPerson(by, doc)) };
   const changed = (sealedMembers[doc.kind] ?? []).flatMap((name) => {
     const text = Object.entries(doc).find(([member]) => member === name)?.[1] as Sealed<unknown> | null;
     if (text === null) return [];
@@ -72,7 +74,7 @@ const resealedPerson = (by: Resealing, doc: PersonDoc): Pick<PersonDoc, "key" | 
   // Opened with the key as it was: the new one has dropped what came long before.
   const before = openPersonKey(ring, connectionId, id, wrapped);
   const again = <T>(place: Place, text: Sealed<T>): Sealed<T> =>
-    seal(ambient, renewed.key, place, open(before, place, text));
+    unlessBroken(() => seal(ambient, renewed.key, place, open(before, place, text))) ?? text;
   return {
     key: renewed.wrapped,
     record: record && again(personPlace(connectionId, id), record),
@@ -84,4 +86,4 @@ const resealedPerson = (by: Resealing, doc: PersonDoc): Pick<PersonDoc, "key" | 
 };
 
 const under = <T>({ ambient }: Resealing, key: ContentKey, place: Place, text: Sealed<T>): Sealed<T> =>
-  sealedUnder(text) === key.id ? text : seal(ambient, key, place, open(key, place, text));
+  (sealedUnder(text) === key.id ? null : unlessBroken(() => seal(ambient, key, place, open(key, place, text)))) ?? text;

@@ -2,7 +2,7 @@
 import type { Ambient } from "../ambient.ts";
 import { readHead } from "../connections/change.ts";
 import type { Keys } from "../crypto/keys.ts";
-import { AppError } from "../errors.ts";
+import { AppError, isAppError } from "../errors.ts";
 import { type Commit, commit } from "../store/commit.ts";
 import { ids, type RingDoc, type Stored } from "../store/documents.ts";
 import type { DirectoryStore, Write } from "../store/ports.ts";
@@ -30,6 +30,21 @@ export const commitRing = async (
   const replaced: Write = { op: "replace", doc: next, etag: from._etag };
   const { outcome } = await commit(needs, head, { ...more, writes: [replaced, ...writes] });
   return outcome === "committed";
+};
+
+/** Null: the key that wraps the ring was replaced by somebody else meanwhile, and is deleted already. */
+export const unlessReplaced = async (
+  needs: Pick<RingNeeds, "store">,
+  { connectionId, generation }: RingDoc,
+  next: Promise<RingDoc>,
+): Promise<RingDoc | null> => {
+  try {
+    return await next;
+  } catch (error) {
+    if (!isAppError(error, "key-missing")) throw error;
+    if ((await readRing(needs, connectionId)).generation === generation) throw error;
+    return null;
+  }
 };
 
 /** What somebody else's commit makes void is planned again so often at most. */

@@ -12,7 +12,7 @@
 import type { FieldChange } from "../audit/entries.ts";
 import { AppError } from "../errors.ts";
 import type { EntryDraft, RingDoc, Stored } from "../store/documents.ts";
-import { commitRing, maxAttempts, type RingNeeds, readRing } from "./ring-commit.ts";
+import { commitRing, maxAttempts, type RingNeeds, readRing, unlessReplaced } from "./ring-commit.ts";
 
 /** Time for whoever begins something to come to its end before somebody else takes it up. */
 export const graceMilliseconds = 60_000;
@@ -38,8 +38,8 @@ const begin = async (needs: RingNeeds, ring: Stored<RingDoc>, entryFor: EntryFor
   if (ring.rekey) throw new AppError("state-conflict", { detail: "The keys are being replaced." });
   const to = generation + 1;
   const entry = entryFor([{ field: "generation", before: generation, after: to }]);
-  const promised = await needs.keys.wrapping.promise(ring, to, entry);
-  await commitRing(needs, ring, { ...promised, careAt: needs.ambient.now() + graceMilliseconds });
+  const promised = await unlessReplaced(needs, ring, needs.keys.wrapping.promise(ring, to, entry));
+  if (promised) await commitRing(needs, ring, { ...promised, careAt: needs.ambient.now() + graceMilliseconds });
 };
 
 export const finishRotation =
@@ -50,9 +50,10 @@ export const finishRotation =
       const ring = await readRing(needs, connectionId);
       const { rotation, ...rest } = ring;
       if (!rotation) return ring;
-      if (rotation.to !== ring.generation)
-        await commitRing(needs, ring, await wrapping.promote(ring), { entries: [rotation.entry] });
-      else {
+      if (rotation.to !== ring.generation) {
+        const promoted = await unlessReplaced(needs, ring, wrapping.promote(ring));
+        if (promoted) await commitRing(needs, ring, promoted, { entries: [rotation.entry] });
+      } else {
         await wrapping.discard(connectionId, rotation.to - 1);
         await commitRing(needs, ring, { ...rest, careAt: null });
       }

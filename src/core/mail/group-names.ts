@@ -12,7 +12,7 @@ import type { MailName } from "./ports.ts";
 export type GroupNames = Record<"created" | "updated" | "removed", string[]>;
 
 /** A mail is to be read: of each kind so many names, the rest as a number. */
-export const namesShown = 100;
+const namesShown = 100;
 
 export const mailPartition = "mail";
 export const mailJobId = ({ connectionId, runId }: MailName): string => `${connectionId}:${runId}`;

@@ -52,7 +52,7 @@ const leave = ({ ledger, ambient }: EnlistNeeds, feed: string, connectionId: str
   });
 
 /** The timer finds what is due also without a message. */
-export const tendNow = async (tending: TendingQueue, feed: string): Promise<void> => {
+const tendNow = async (tending: TendingQueue, feed: string): Promise<void> => {
   try {
     await tending.send(feed);
   } catch (error) {

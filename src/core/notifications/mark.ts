@@ -27,7 +27,7 @@ export interface LookAgain {
 }
 
 /** A storm costs no more than a round in so long, however many instances receive it. */
-export const roundSpacingMilliseconds = 10_000;
+const roundSpacingMilliseconds = 10_000;
 
 /** After the end of a notified round that found nothing: once, and once more. */
 const lookAgainMilliseconds = [60_000, 300_000] as const;
@@ -54,7 +54,9 @@ export const marked = <H extends Scheduled>(head: H, { at, since }: News, now: n
   // Back-off comes first; and the first round of all begins when the schedule says, its end looks for this mark.
   if (head.failures > 0 || !head.lastRound) return { ...head, notified };
   const due = Math.max(now, head.lastRound.startedAt + roundSpacingMilliseconds, head.restUntil ?? 0);
-  return { ...head, notified, dueAt: earliest(head.dueAt, due), wakeAt: earliest(head.wakeAt, due) };
+  // The end of a run that is under way looks for this mark.
+  const wakeAt = head.run ? head.wakeAt : earliest(head.wakeAt, due);
+  return { ...head, notified, dueAt: earliest(head.dueAt, due), wakeAt };
 };
 
 export const unmarked = { notified: null, again: null } as const;

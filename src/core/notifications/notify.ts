@@ -39,6 +39,7 @@ const notifyOne = async (needs: NotifyNeeds, connectionId: string, { at, since }
   if (!head || marked(head, news, now) === null) return false;
   const result = await commit(needs, head, { advance: (fresh) => marked(fresh, news, now) ?? fresh });
   if (result.outcome !== "committed") return false;
-  await hintIn(needs, connectionId, secondsTo(result.head, now));
+  // While a run is under way each would wait for its end, and all of them would come back with every lease.
+  if (!result.head.run) await hintIn(needs, connectionId, secondsTo(result.head, now));
   return true;
 };

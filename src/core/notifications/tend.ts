@@ -67,9 +67,11 @@ export const tend =
     if (!(await needs.ledger.put(held, _etag))) return "held";
     try {
       const leaving = await leavers(needs, held);
-      if (leaving.length === held.connections.length) return await release(needs, feed, held, leaving);
-      const { outcome, change } = await take(needs, feed, held, step);
-      return await settle(needs, key, outcome, (fresh) => change(without(fresh, leaving)));
+      const isLast = leaving.length === held.connections.length;
+      const tended = isLast ? await release(needs, feed, held, leaving) : await goOn(needs, feed, held, step, leaving);
+      // Whoever came back meanwhile has found himself in the row still: he has to join it again.
+      for (const connectionId of leaving) await tellHead(needs, key, connectionId);
+      return tended;
     } catch (error) {
       if (!isAppError(error)) throw error;
       return await later(needs, key, error);
@@ -80,22 +82,24 @@ export const tend =
 const madeWith = ({ keys: [newest], notificationUrl }: TendNeeds): string => `${newest.id} ${notificationUrl}`;
 
 /** Of the enlisted those that do not want it any more. Their heads are told first, so that they come again when they do. */
-const leavers = async (
-  { ambient, store, clientId }: TendNeeds,
-  { feed, connections }: LedgerRow,
-): Promise<string[]> => {
+const leavers = async (needs: TendNeeds, { feed, connections }: LedgerRow): Promise<string[]> => {
   const leaving: string[] = [];
   for (const connectionId of connections) {
-    const doc = await store.read(connectionId, "connection", ids.connection);
-    if (doc && feedsOf(doc, clientId).includes(feed)) continue;
-    const head = await store.read(connectionId, "head", ids.head);
-    if (head?.enlisted?.includes(feed))
-      await commit({ ambient, store }, head, {
-        advance: (fresh) => ({ ...fresh, enlisted: fresh.enlisted?.filter((other) => other !== feed) ?? [] }),
-      });
+    const doc = await needs.store.read(connectionId, "connection", ids.connection);
+    if (doc && feedsOf(doc, needs.clientId).includes(feed)) continue;
+    await tellHead(needs, feed, connectionId);
     leaving.push(connectionId);
   }
   return leaving;
+};
+
+/** That the connection is not enlisted for the feed. */
+const tellHead = async ({ ambient, store }: TendNeeds, feed: string, connectionId: string): Promise<void> => {
+  const head = await store.read(connectionId, "head", ids.head);
+  if (!head?.enlisted?.includes(feed)) return;
+  await commit({ ambient, store }, head, {
+    advance: (fresh) => ({ ...fresh, enlisted: fresh.enlisted?.filter((other) => other !== feed) ?? [] }),
+  });
 };
 
 const without = (row: LedgerRow, leaving: readonly string[]): LedgerRow => ({
@@ -133,6 +137,17 @@ const removeOwn = async (needs: TendNeeds, feed: Feed, row: LedgerRow): Promise<
   const isOwn = (each: Subscription): boolean =>
     each.id === row.subscriptionId || (each.resource === feed.resource && each.notificationUrl === notificationUrl);
   for (const { id } of (await subscriptions.list(feed)).filter(isOwn)) await subscriptions.remove(feed, id);
+};
+
+const goOn = async (
+  needs: TendNeeds,
+  feed: Feed,
+  held: LedgerRow,
+  step: ReturnType<typeof stepFor>,
+  leaving: readonly string[],
+): Promise<Tended> => {
+  const { outcome, change } = await take(needs, feed, held, step);
+  return await settle(needs, held.feed, outcome, (fresh) => change(without(fresh, leaving)));
 };
 
 const settle = async (needs: TendNeeds, key: string, outcome: Tended, change: Taken["change"]): Promise<Tended> => {

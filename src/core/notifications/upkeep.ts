@@ -10,7 +10,7 @@ const refusedMilliseconds = 6 * 60 * minute;
 /** An instance that had to be started first may not have answered Graph in time. */
 const addressMilliseconds = 10 * minute;
 /** Longer than the few requests of a look, each with its time limit. */
-export const busyMilliseconds = 5 * minute;
+const busyMilliseconds = 5 * minute;
 /** Graph: inconsistent when it is renewed or reauthorized twice in less. */
 const betweenTouches = 10 * minute;
 

@@ -7,7 +7,7 @@ import { type Actor, actorOf, type FieldChange } from "../audit/entries.ts";
 import { readHead } from "../connections/change.ts";
 import type { ConnectionContext } from "../context.ts";
 import { type ContentKey, type Place, seal } from "../crypto/seal.ts";
-import type { ProblemCode } from "../errors.ts";
+import { AppError, type ProblemCode } from "../errors.ts";
 import { type Commit, type CommitNeeds, commit } from "../store/commit.ts";
 import { ids, type OperationDoc, type Stored } from "../store/documents.ts";
 
@@ -77,6 +77,9 @@ export const recordIntention = async <T>(
   return doc;
 };
 
+/** It may be sealed again, or put off, between reading and writing: what became of it is known all the same. */
+const maxAttempts = 5;
+
 /** `by`: whoever has asked for it; absent: it was found out later. False when somebody else has recorded the outcome. */
 export const recordOutcome = async (
   needs: CommitNeeds,
@@ -85,8 +88,6 @@ export const recordOutcome = async (
   outcome: Outcome | { outcome: "unknown" },
   by?: By,
 ): Promise<boolean> => {
-  const doc = await needs.store.read(connectionId, "operation", id);
-  if (!doc) return false;
   const evidence = "code" in outcome ? outcome.code : by ? undefined : "checked";
   const entry = draftEntry(needs.ambient, ring, connectionId, {
     kind: "operation",
@@ -98,10 +99,13 @@ export const recordOutcome = async (
     ...(evidence === undefined ? {} : { evidence }),
     ...(by ? { correlationId: by.correlationId, actor: actorOf(by) } : {}),
   });
-  return committed(needs, connectionId, {
-    writes: [{ op: "delete", id, etag: doc._etag }],
-    entries: [entry],
-  });
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const doc = await needs.store.read(connectionId, "operation", id);
+    if (!doc) return false;
+    const writes = [{ op: "delete" as const, id, etag: doc._etag }];
+    if (await committed(needs, connectionId, { writes, entries: [entry] })) return true;
+  }
+  throw new AppError("changed-meanwhile");
 };
 
 /** Nobody could tell yet: it is asked again later. */

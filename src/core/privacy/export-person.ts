@@ -31,7 +31,7 @@ export type ExportPerson = z.infer<typeof ExportPerson>;
 const Value = z.unknown();
 const instant = z.iso.datetime();
 
-export const ExportedEntry = z.strictObject({
+const ExportedEntry = z.strictObject({
   sequence: z.int(),
   at: instant,
   /** `<kind>.<op>`, as in the change feed. */

@@ -43,7 +43,7 @@ export const entryFields: Record<keyof EntryDraft, Says> = {
 };
 
 /** Of a record in the sealed `content` of a document of the access log. */
-export const accessFields: Record<keyof AccessRecord, Says> = {
+const accessFields: Record<keyof AccessRecord, Says> = {
   subject: "reads",
   ip: "reads",
   machine: nothing,

@@ -99,7 +99,7 @@ export const recordRows = {
     data: "object id, name, address as Microsoft's token said",
     purpose: "who approved what; the mail of a dry run goes to the one who approved reading",
     form: "sealed, under the connection's keys",
-    kept: "while the approval holds; what nobody has confirmed, for a short while",
+    kept: "while the approval holds; what nobody has confirmed, 20 minutes",
     readers: "`audit:read`",
   }),
   blacklist: row("people on the e-mail blacklist", {

@@ -58,7 +58,8 @@ const undone = async (
   const markers = await store.load(connectionId, "marker", documents);
   return ledger.filter(({ person, at }) => {
     const marker = markers.get(ids.marker(person));
-    return marker === undefined || Date.parse(marker.changedAt) < at;
+    // Erased is erased, also when a second erasure of somebody who had come back was undone together with his coming.
+    return marker === undefined || (marker.marker !== "erased" && Date.parse(marker.changedAt) < at);
   });
 };
 

@@ -126,13 +126,21 @@ const admit = async (
   const { client, asked } = arrival;
   const listed = connection === null ? (await needs.tenants.connectionsOf(tid)).slice(-maxCandidates) : [connection];
   const candidates: Candidate[] = [];
+  let trouble: AppError | null = null;
   for (const id of listed) {
-    const usable = await usableConnection(needs)(client, id);
-    if (usable?.tid === tid) candidates.push({ usable, verdict: await admission(needs)(usable, person) });
-    else if (!usable && (await needs.store.read(id, "connection", ids.connection)) === null)
-      await needs.tenants.remove(tid, id);
+    try {
+      const usable = await usableConnection(needs)(client, id);
+      if (usable?.tid === tid) candidates.push({ usable, verdict: await admission(needs)(usable, person) });
+      else if (!usable && (await needs.store.read(id, "connection", ids.connection)) === null)
+        await needs.tenants.remove(tid, id);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      // Another workspace's connection that cannot be asked now keeps nobody out of this one's.
+      trouble ??= error;
+    }
   }
   const admitted = candidates.filter(({ verdict }) => verdict.refusal === null);
+  if (admitted.length === 0 && trouble) throw trouble;
   const [first = candidates[0]] = admitted;
   if (!first) throw new AppError("sign-in-not-offered");
   if (admitted.length <= 1)

@@ -154,6 +154,7 @@ const record = (
     what: refusal === undefined ? "read" : "refused",
     route: refusal === undefined ? "sso.userinfo" : "sso.token",
     subject: `client:${clientId}`,
+    machine: true,
     ip,
     connectionId: connection,
     ...(refusal === undefined ? { count: 1 } : { refusal }),

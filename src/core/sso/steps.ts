@@ -39,8 +39,8 @@ export interface Steps {
   access: { clientId: string; identity: Identity };
 }
 
-export const attemptMilliseconds = 600_000;
-export const codeMilliseconds = 60_000;
+const attemptMilliseconds = 600_000;
+const codeMilliseconds = 60_000;
 /** An access token is good for the identity of its person and nothing else. */
 export const accessSeconds = 300;
 

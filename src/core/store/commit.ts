@@ -77,6 +77,7 @@ export const commit = async (
     const now = ambient.now();
     const next: Head = {
       ...advanced,
+      wakeAt: wakeOf(advanced),
       // In the transaction of the change itself, so that nobody misses it whose hint is lost.
       tellAt: log ? Math.min(head.tellAt ?? now, now) : advanced.tellAt,
       sequence: log?.sequence ?? head.sequence,
@@ -110,6 +111,10 @@ export const commit = async (
   }
   throw new AppError("changed-meanwhile");
 };
+
+/** Whoever gives the turn back says what he knows to be due, and may know nothing of an erasure that somebody else is at. */
+const wakeOf = ({ owner, wakeAt, erasing }: Head): number | null =>
+  erasing && owner === null ? Math.min(wakeAt ?? erasing.until, erasing.until) : wakeAt;
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

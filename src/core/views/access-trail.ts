@@ -1,19 +1,23 @@
 /**
  * The access log of a workspace, newest first: who read what, who was refused, which connections came and went. It is no way round
- * the rights on a connection: where somebody may not read the audit, what is about that connection is left out.
+ * the rights on a connection: where somebody may not read the audit, what is about that connection is left out. Nor does it name
+ * whoever was only sent a link to approve.
  */
 import { z } from "zod";
 import { type Ambient, iso } from "../ambient.ts";
 import { type AccessTrail, type FoundRecord, Receipt } from "../audit/access-log.ts";
 import { Actor } from "../audit/entries.ts";
 import { longestLogSeconds } from "../audit/retention.ts";
+import { tenantInUse } from "../connections/open.ts";
 import { callerOn } from "../connections/security.ts";
+import { isAdministratorOf, isVisit } from "../consent/sign-in.ts";
 import type { Caller } from "../context.ts";
 import { isAppError } from "../errors.ts";
+import { ids } from "../store/documents.ts";
 import { actorSearch, isBy, rangeOf, subjectFilter, timeFilter } from "./audit.ts";
 import type { PageRequest, ViewNeeds } from "./readable.ts";
 
-export const accessKinds = [
+const accessKinds = [
   "read",
   "refused",
   "sign-in",
@@ -28,6 +32,7 @@ export const AccessEntry = z.strictObject({
   /** `unreadable`: it was altered, put there by somebody else, or its key is gone; nothing else of it is known. */
   what: z.enum([...accessKinds, "unreadable"]),
   route: z.string().nullable(),
+  /** Null: it is unreadable, or withheld. */
   actor: Actor.nullable(),
   connection: z.string().nullable(),
   /** How many objects were answered. */
@@ -83,6 +88,7 @@ export const readAccess =
   async (caller: Caller, filter: AccessFilter, page: PageRequest): Promise<AccessPage> => {
     const { ambient, access } = needs;
     const isReadable = readableConnections(needs, caller);
+    const withoutStranger = strangersWithheld(needs);
     const now = ambient.now();
     const range = rangeOf(filter);
     // Nobody has a record from tomorrow, and none is kept longer.
@@ -104,7 +110,9 @@ export const readAccess =
         ...(at.before === undefined ? {} : { before: at.before }),
       });
       const wanted = page.limit - items.length;
-      const matching = found.map(asEntry).filter((entry) => matches(entry, filter));
+      // Before anything is compared: a filter would tell what is withheld.
+      const entries = await Promise.all(found.map((each) => withoutStranger(asEntry(each))));
+      const matching = entries.filter((entry) => matches(entry, filter));
       const shown = await firstOf(matching, wanted, ({ connection }) => connection === null || isReadable(connection));
       items.push(...shown);
       const last = shown.length === wanted ? shown.at(-1) : undefined;
@@ -117,10 +125,19 @@ export const readAccess =
     return { items, next: at && [at.from, at.to, at.month, at.before ?? ""].join("."), scanned };
   };
 
-/** What a request asked once it knows; a connection that no longer exists has no list of rights either. */
-const readableConnections = (needs: AccessTrailNeeds, caller: Caller): ((connection: string) => Promise<boolean>) => {
-  const known = new Map<string, Promise<boolean>>();
-  const ask = async (connection: string): Promise<boolean> => {
+/** What a request has asked of a connection once it knows. */
+const askedOnce = <T>(ask: (connection: string) => Promise<T>): ((connection: string) => Promise<T>) => {
+  const known = new Map<string, Promise<T>>();
+  return (connection) => {
+    const answer = known.get(connection) ?? ask(connection);
+    known.set(connection, answer);
+    return answer;
+  };
+};
+
+/** A connection that no longer exists has no list of rights either. */
+const readableConnections = (needs: AccessTrailNeeds, caller: Caller): ((connection: string) => Promise<boolean>) =>
+  askedOnce(async (connection) => {
     try {
       return (await callerOn(needs)(caller, connection)).permissions.has("audit:read");
     } catch (error) {
@@ -128,11 +145,21 @@ const readableConnections = (needs: AccessTrailNeeds, caller: Caller): ((connect
       if (isAppError(error, "connection-not-found")) return false;
       throw error;
     }
-  };
-  return (connection) => {
-    const answer = known.get(connection) ?? ask(connection);
-    known.set(connection, answer);
-    return answer;
+  });
+
+/**
+ * Whoever came to approve may be anybody who was sent the link, of an organisation that has nothing to do with this workspace. As
+ * in the change log, named is only an administrator of the one that the workspace has confirmed.
+ */
+const strangersWithheld = ({ store }: AccessTrailNeeds): ((entry: AccessEntry) => Promise<AccessEntry>) => {
+  const tenantOf = askedOnce(async (connection) => {
+    const doc = await store.read(connection, "connection", ids.connection);
+    return doc && tenantInUse(doc);
+  });
+  return async (entry) => {
+    const { route, connection, actor } = entry;
+    if (route === null || connection === null || actor === null || !isVisit(route)) return entry;
+    return isAdministratorOf(await tenantOf(connection), actor.subject) ? entry : { ...entry, actor: null };
   };
 };
 

@@ -19,7 +19,7 @@ import { type AuditEntry, type AuditFilter, asAuditEntry, rangeOf, timeFilter } 
 import { changeViews } from "./changes.ts";
 import { openReadable, type PageRequest, type ViewNeeds } from "./readable.ts";
 
-export const exportFormats = ["csv", "jsonl"] as const;
+const exportFormats = ["csv", "jsonl"] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 export const exportQuery = { ...timeFilter, format: z.enum(exportFormats).default("csv") };
 

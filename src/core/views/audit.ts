@@ -60,8 +60,7 @@ export const actorSearch = {
 export const AuditSearch = z.strictObject({ ...auditFilter, ...actorSearch });
 export type AuditFilter = z.infer<typeof AuditSearch>;
 
-export const millisecondsOf = (time: string | undefined): number | null =>
-  time === undefined ? null : Date.parse(time);
+const millisecondsOf = (time: string | undefined): number | null => (time === undefined ? null : Date.parse(time));
 
 /** Throws `invalid-request` for a range that ends before it begins. */
 export const rangeOf = ({ from, to }: Pick<AuditFilter, "from" | "to">): { from: number | null; to: number | null } => {

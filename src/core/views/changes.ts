@@ -21,7 +21,7 @@ import type { DirectoryStore } from "../store/ports.ts";
 import { openReadable, type ViewNeeds } from "./readable.ts";
 
 /** Grows when a consumer that knows the form so far would go wrong; a new member that may be left out is no new version. */
-export const eventVersion = 1;
+const eventVersion = 1;
 
 export const ChangeView = z.strictObject({
   ...clearParts,

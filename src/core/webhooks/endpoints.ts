@@ -11,7 +11,7 @@ export interface WebhookEndpoint {
   workspaces?: readonly string[] | undefined;
 }
 
-export const maxEndpoints = 10;
+const maxEndpoints = 10;
 
 const prefix = "whsec_";
 const secretBytes = { least: 24, most: 64 };

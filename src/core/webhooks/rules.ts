@@ -4,8 +4,8 @@ import type { Answer, DeliveryRecord, DeliveryRow } from "./ports.ts";
 const second = 1000;
 const hour = 3600 * second;
 
-export const firstBackOff = 30 * second;
-export const longestBackOff = 6 * hour;
+const firstBackOff = 30 * second;
+const longestBackOff = 6 * hour;
 /** An endpoint that has taken nothing for so long is dead. */
 export const deadAfterMilliseconds = 5 * 24 * hour;
 /** Of one connection an endpoint hears at most so often; what happens meanwhile is told together. */

@@ -43,7 +43,7 @@ const scriptPolicy = (script: string): string[] => [
 ];
 
 /** `formTarget` is the origin that a form's answer may redirect to, `'self'` for our own answers; a page without one sends no form. */
-export const pageHeaders = (formTarget?: string, script?: string): Record<string, string> => ({
+const pageHeaders = (formTarget?: string, script?: string): Record<string, string> => ({
   "content-security-policy": [
     "default-src 'none'",
     `style-src ${styleHash}`,

@@ -90,6 +90,7 @@ export const auditRoutes = {
     path: "api/v1/audit/export",
     summary: "The same as a file, part by part: `format` is `csv` or `jsonl`.",
     permission: "audit:read",
+    cost: "live",
     personal: true,
     query: z.strictObject({ ...exportQuery, cursor: page.cursor, limit: whole(1, 1000).default(1000) }),
     paged: true,

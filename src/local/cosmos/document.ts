@@ -5,7 +5,7 @@ import { badRequest, quoted, tooLarge } from "./errors.ts";
 
 export type JsonObject = { [name: string]: unknown };
 
-export const maxItemBytes = 2 * 1024 * 1024;
+const maxItemBytes = 2 * 1024 * 1024;
 const maxIdBytes = 1023;
 const maxPartitionKeyBytes = 2048;
 const maxTtlSeconds = 2_147_483_647;

@@ -48,7 +48,7 @@ interface Scene {
   options: DemoOptions;
 }
 
-export const demoProduct = (stack: Stack): Product =>
+const demoProduct = (stack: Stack): Product =>
   openProduct(stack.url, () =>
     stack.tokenFor({ workspace: demoWorkspace, subject, name: "Demonstration", permissions: [...permissions] }),
   );

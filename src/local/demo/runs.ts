@@ -7,7 +7,7 @@ import { type Product, ProductProblem } from "./product.ts";
 
 export type Run = z.output<typeof RunView>;
 
-export class RunFailed extends Error {
+class RunFailed extends Error {
   constructor({ outcome, failure, warnings }: Run) {
     const codes = [...new Set(warnings.map(({ code }) => code))];
     super(`The run ended as ${outcome}: ${[failure, ...codes].filter(Boolean).join(", ")}.`);

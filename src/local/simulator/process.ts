@@ -25,7 +25,7 @@ export const startSimulatorProcess = async (
   return { ...child, ...ready, command: simulatorCommand(ready) };
 };
 
-export const simulatorCommand =
+const simulatorCommand =
   ({ controlUrl, controlSecret }: Pick<SimulatorAddresses, "controlUrl" | "controlSecret">): SimulatorCommand =>
   async <Name extends keyof Commands>(name: Name, asked: Parameters<Commands[Name]["run"]>[0]) => {
     const answer = await fetch(`${controlUrl}/${name}`, {

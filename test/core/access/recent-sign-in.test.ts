@@ -21,6 +21,10 @@ test.each<[object, number | undefined, string]>([
   [{ minutes: 1 }, 61, "sign-in-not-recent 60"],
   [{ required: true }, undefined, "sign-in-not-recent 600"],
   [{ required: true }, 5, "passes"],
+  [{}, -300, "passes"],
+  [{}, -301, "sign-in-not-recent 600"],
+  // Milliseconds where seconds were to stand.
+  [{}, -now, "sign-in-not-recent 600"],
 ])("under %j a sign-in of %s seconds ago: %s", (rule, secondsAgo, expected) => {
   expect(verdict(rule, secondsAgo)).toBe(expected);
 });

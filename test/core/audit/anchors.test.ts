@@ -2,17 +2,12 @@ import { describe, expect, it } from "vitest";
 import { loadAnchorKeys, verifiedPayload } from "../../../src/core/audit/anchor-keys.ts";
 import { daysBetween, findAnchors, readStatement, statementOf, writeAnchor } from "../../../src/core/audit/anchors.ts";
 import { chainStart } from "../../../src/core/audit/change-log.ts";
-import type { SecretStore } from "../../../src/core/store/ports.ts";
+import { memorySecrets } from "../../support/memory-secrets.ts";
 import { testAmbient } from "../test-ambient.ts";
 
 const memoryVault = () => {
-  const kept = new Map<string, string>();
-  const secrets: SecretStore = {
-    get: async (name) => kept.get(name) ?? null,
-    set: async (name, value) => void kept.set(name, value),
-    delete: async (name) => void kept.delete(name),
-  };
-  return { kept, secrets };
+  const secrets = memorySecrets();
+  return { kept: secrets.values, secrets };
 };
 
 const headsOf = (count: number, sequence = 7) =>

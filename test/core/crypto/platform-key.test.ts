@@ -5,7 +5,7 @@ import { open, type Place, SealBroken, type Sealed, seal, sealedUnder } from "..
 import { testAmbient } from "../test-ambient.ts";
 
 const ambient = testAmbient();
-const purposes: PlatformPurpose[] = ["handshake", "access", "cursor", "client-state", "draft", "rate"];
+const purposes: PlatformPurpose[] = ["handshake", "access", "cursor", "draft"];
 const masters = new Map([
   [1, randomBytes(32)],
   [2, randomBytes(32)],
@@ -16,8 +16,8 @@ const place: Place = { container: "cursor", partition: "p", document: "d", field
 it("has its own key for every purpose and generation, and the master key is none of them", () => {
   const derived = purposes.flatMap((purpose) => [1, 2].map((generation) => keys.derive(purpose, generation)));
   const bytes = derived.map(({ key }) => key.export().toString("hex"));
-  expect(new Set([...bytes, ...[...masters.values()].map((master) => master.toString("hex"))]).size).toBe(14);
-  expect(new Set(derived.map(({ id }) => id)).size).toBe(12);
+  expect(new Set([...bytes, ...[...masters.values()].map((master) => master.toString("hex"))]).size).toBe(10);
+  expect(new Set(derived.map(({ id }) => id)).size).toBe(8);
 });
 
 it("opens a text of one purpose with no key of another purpose or generation", () => {
@@ -61,9 +61,4 @@ it.each([
   [null, null],
 ])("reads the generation of %j as %j", (keyId, generation) => {
   expect(platformGeneration(keyId, "cursor")).toBe(generation);
-});
-
-it("tells purposes apart of which one begins like the other", () => {
-  expect(platformGeneration("client-state-1", "cursor")).toBeNull();
-  expect(platformGeneration("client-state-1", "client-state")).toBe(1);
 });

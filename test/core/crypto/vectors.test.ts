@@ -111,9 +111,7 @@ describe("what is stored for years does not change with a release", () => {
 
   it("a platform key's purpose is HKDF-SHA-256 with empty salt and the purpose as info", () => {
     const master = randomBytes(32);
-    const derived = platformKeys(new Map([[1, master]])).derive("client-state", 1);
-    expect(derived.key.export()).toEqual(
-      hkdf(master, Buffer.alloc(0), Buffer.from("m365-sync/client-state", "utf8"), 32),
-    );
+    const derived = platformKeys(new Map([[1, master]])).derive("cursor", 1);
+    expect(derived.key.export()).toEqual(hkdf(master, Buffer.alloc(0), Buffer.from("m365-sync/cursor", "utf8"), 32));
   });
 });

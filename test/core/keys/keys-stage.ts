@@ -1,5 +1,4 @@
 /** A synchronised tenant whose keys are real: a ring in its document, the connection key in a vault in memory. */
-import { randomUUID } from "node:crypto";
 import { handshakeStore } from "../../../src/adapters/cosmos/handshake-store.ts";
 import { iso } from "../../../src/core/ambient.ts";
 import { replaceBlacklist } from "../../../src/core/connections/change-blacklist.ts";
@@ -14,8 +13,9 @@ import { seal } from "../../../src/core/crypto/seal.ts";
 import type { CareNeeds } from "../../../src/core/keys/care.ts";
 import { targetPlace } from "../../../src/core/operations/record.ts";
 import { ids, type RingDoc } from "../../../src/core/store/documents.ts";
-import type { SecretStore } from "../../../src/core/store/ports.ts";
 import { linkProductUser } from "../../../src/core/views/link-product-user.ts";
+import { type MemorySecrets, memorySecrets } from "../../support/memory-secrets.ts";
+import { crewFor } from "../crew.ts";
 import { caller, openScene, type Scene } from "../views-stage.ts";
 
 export const officer = caller(
@@ -37,7 +37,7 @@ export interface Instance extends Omit<CareNeeds, "keys"> {
 }
 
 export interface KeysScene extends Scene {
-  secrets: SecretStore & { values: Map<string, string> };
+  secrets: MemorySecrets;
   instance(over?: Partial<CareNeeds>): Instance;
   /** The context that a new instance would work with. */
   contextNow(): Promise<ConnectionContext>;
@@ -52,37 +52,11 @@ const rawRing = ({ sealing, wrapping, index }: KeyRing) => {
   return { id: sealing.id.slice(2), sealing: text(sealing.key), wrapping: text(wrapping.key), index: text(index) };
 };
 
-export const memorySecrets = (): KeysScene["secrets"] => {
-  const values = new Map<string, string>();
-  return {
-    values,
-    get: async (name) => values.get(name) ?? null,
-    set: async (name, value) => void values.set(name, value),
-    delete: async (name) => void values.delete(name),
-  };
-};
-
 export const openKeysScene = async (people: number): Promise<KeysScene> => {
   const scene = await openScene();
   const { stage, connectionId, context } = scene;
   const { ambient, store } = stage;
-  const crew = Array.from({ length: people }, () => randomUUID());
-  scene.mutate(
-    ...crew.map((id, n) => ({
-      op: "create-user" as const,
-      user: {
-        id,
-        managerId: scene.people.chief,
-        properties: {
-          displayName: `Sailor ${n}`,
-          mail: `sailor${n}@t1.example`,
-          userPrincipalName: `sailor${n}@t1.example`,
-          accountEnabled: true,
-          userType: "Member",
-        },
-      },
-    })),
-  );
+  const crew = crewFor(scene, people);
   await stage.sync(connectionId);
 
   const secrets = memorySecrets();

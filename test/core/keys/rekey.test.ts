@@ -12,9 +12,11 @@ import { rekeyConnection, rotateKeys, showKeys } from "../../../src/core/keys/ma
 import { spreadMilliseconds } from "../../../src/core/keys/rekey.ts";
 import { formerMilliseconds } from "../../../src/core/keys/reseal.ts";
 import { erasePerson } from "../../../src/core/privacy/erase-person.ts";
+import { ids } from "../../../src/core/store/documents.ts";
 import { readChanges } from "../../../src/core/views/changes.ts";
 import { readPerson } from "../../../src/core/views/people.ts";
 import { requestRun } from "../../../src/core/views/runs.ts";
+import { sealedText } from "../../adapters/cosmos-fixture.ts";
 import { held, readLog } from "../../support/held.ts";
 import { mortal } from "../../support/mortal.ts";
 import { codeOf } from "../views-stage.ts";
@@ -197,6 +199,27 @@ describe("a rekey", () => {
     expect([run, lastRound?.outcome]).toEqual([null, "done"]);
     const after = await held(stage.store, await scene.contextNow());
     expect(people.map((oid) => after.people[scene.id(oid)]?.fields.city)).toEqual(people.map(() => "Bremen"));
+  });
+
+  test("is not held up by what somebody has altered, and leaves it as it is", async () => {
+    const { stage, connectionId } = scene;
+    const [person] = await stage.store.list(connectionId, "person", { limit: 1 });
+    const [operation] = await stage.store.list(connectionId, "operation", { limit: 1 });
+    if (!person || !operation) throw new Error("nothing to alter");
+    const altered = [
+      { ...operation, id: ids.operation("altered"), target: sealedText<unknown>("altered") },
+      // Moved to somebody else: his key opens there no more.
+      { ...person, id: ids.person("altered") },
+    ];
+    await scene.put(...altered);
+    await begin();
+    await through();
+    expect((await scene.ring()).rekey).toBeUndefined();
+    const found = new Map((await scene.documents()).map((doc) => [doc.id, doc]));
+    expect(found.get("o:altered")).toMatchObject({ target: sealedText("altered") });
+    expect(found.get("u:altered")).toMatchObject({ key: person.key, record: person.record });
+    for (const { id } of altered) await stage.handles.directory.item(id, connectionId).delete();
+    await expectThrough();
   });
 
   test("brings back nobody who was erased meanwhile, and erases with all keys", async () => {

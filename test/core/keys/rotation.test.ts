@@ -7,7 +7,7 @@ import { sealedUnder } from "../../../src/core/crypto/seal.ts";
 import { AppError } from "../../../src/core/errors.ts";
 import { type CareNeeds, careForKeys } from "../../../src/core/keys/care.ts";
 import { rotateKeys, showKeys } from "../../../src/core/keys/manage.ts";
-import { graceMilliseconds } from "../../../src/core/keys/rotation.ts";
+import { finishRotation, graceMilliseconds } from "../../../src/core/keys/rotation.ts";
 import { ids, type RingDoc } from "../../../src/core/store/documents.ts";
 import { mortal as mortalNeeds } from "../../support/mortal.ts";
 import { caller, codeOf, connected, openStage, type Stage } from "../connections-stage.ts";
@@ -177,6 +177,21 @@ describe("two rotations at once", () => {
     const id = await proven();
     const views = await Promise.all([rotate(id), rotate(id), rotate(id)]);
     expect(views.map(({ generation }) => generation)).toEqual([2, 2, 2]);
+    await expectWhole(id, 2);
+  });
+
+  test("of which one finds the old key gone: the other has done it", async () => {
+    const id = await proven();
+    const forgetful = { ...stage.secrets, set: async () => {} };
+    expect(await codeOf(rotate(id, instance({ secrets: forgetful })))).toBe("keys-unavailable");
+    const overtaken = {
+      ...stage.secrets,
+      get: async (name: string) => {
+        if (name === `c-${id}-k1`) await rotate(id);
+        return await stage.secrets.get(name);
+      },
+    };
+    expect(await finishRotation(instance({ secrets: overtaken }))(id)).toMatchObject({ generation: 2 });
     await expectWhole(id, 2);
   });
 

@@ -56,6 +56,12 @@ it("a dry run answers nothing, a run that reads answers what came before it", ()
   expect(marked(running("dry-run"), at(138), seconds(140))).not.toBeNull();
 });
 
+it("while a run is under way nobody is woken before its lease ends", () => {
+  const run = { mode: "full", startedAt: seconds(120) } as NonNullable<Head["run"]>;
+  const after = marked(head({ run, wakeAt: seconds(400) }), at(138), seconds(140));
+  expect([after?.notified?.last, after?.dueAt, after?.wakeAt]).toEqual([seconds(138), seconds(140), seconds(400)]);
+});
+
 it("a round answers what was received before it began, and no more", () => {
   const notified = { first: seconds(110), last: seconds(130) };
   expect(answered({ notified }, seconds(111))).toEqual({ since: seconds(110) });

@@ -162,6 +162,24 @@ describe("notifications", () => {
     expect([(await s.stored(2))?.record.fields.city, (await s.head()).notified]).toEqual(["Bonn", null]);
   });
 
+  it("that come while a long run is under way wait in head for its end, and cost no hint each", async () => {
+    const s = await n.hearing({ before });
+    const { sliceMilliseconds } = n.stage.needs;
+    n.stage.needs = { ...n.stage.needs, sliceMilliseconds: 0 };
+    await s.ask("full");
+    expect([await s.step(), (await s.head()).run?.mode]).toEqual(["continues", "full"]);
+    const hints = n.stage.hints.length;
+    for (let times = 0; times < 3; times++) {
+      n.pass(1000);
+      expect(await n.heard().passOn(message(s, n.stage.ambient.now()))).toEqual(told);
+    }
+    expect(n.stage.hints.length).toBe(hints);
+    n.stage.needs = { ...n.stage.needs, sliceMilliseconds };
+    expect([await s.step(), (await s.head()).notified?.last]).toEqual(["done", expect.any(Number)]);
+    expect(n.stage.hints.length).toBeGreaterThan(hints);
+    expect([await s.nextStep(), (await s.head()).notified]).toEqual(["done", null]);
+  });
+
   it("that Graph's own feed lags behind are answered after one or five minutes", async () => {
     const s = await n.hearing({ before, traits: { replicationDelay: true } });
     s.change(set(1, { city: "Kiel" }));

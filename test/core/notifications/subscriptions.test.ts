@@ -123,6 +123,31 @@ describe("two workspaces on one tenant", () => {
   });
 });
 
+it("whoever comes back while he is let go joins again with his next turn", async () => {
+  const one = await n.hearing({ before });
+  const other = await n.hearing({ sameTenantAs: one });
+  await one.lay({ settings: { paused: true } });
+  n.pass(day);
+  const { store } = n.needs;
+  let isBack = false;
+  n.needs.store = {
+    ...store,
+    read: async (...asked) => {
+      if (asked[0] === other.connectionId && !isBack) {
+        isBack = true;
+        await one.lay({ settings: { paused: false } });
+        await one.step();
+      }
+      return await store.read(...asked);
+    },
+  };
+  await n.tend(one);
+  n.needs.store = store;
+  expect([isBack, (await n.row(one))?.connections]).toEqual([true, [other.connectionId]]);
+  await one.step();
+  expect([await enlisted(one), (await n.row(one))?.connections]).toEqual([2, [other.connectionId, one.connectionId]]);
+});
+
 describe("whoever dies", () => {
   it.each(["before", "after"] as const)(
     "%s Graph has made a subscription leaves one of it, not two",

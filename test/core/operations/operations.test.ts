@@ -10,7 +10,7 @@ import type { ConnectionContext } from "../../../src/core/context.ts";
 import { newPersonKey } from "../../../src/core/crypto/key-ring.ts";
 import { AppError } from "../../../src/core/errors.ts";
 import { type Intended, type Operation, perform } from "../../../src/core/operations/perform.ts";
-import { callMilliseconds, type Intention } from "../../../src/core/operations/record.ts";
+import { callMilliseconds, type Intention, postpone } from "../../../src/core/operations/record.ts";
 import { resolveOperations } from "../../../src/core/operations/resolve.ts";
 import { commit } from "../../../src/core/store/commit.ts";
 import { ids, type OperationDoc } from "../../../src/core/store/documents.ts";
@@ -139,6 +139,24 @@ describe("the record", () => {
     expect(contentOf(connection, intended, key)).toEqual({ content: "open", changes: intention.changes });
     expect(contentOf(connection, intended, "erased")).toEqual({ content: "erased", changes: [] });
   });
+});
+
+test("an outcome that is known is recorded also when the document was put off, or sealed again, meanwhile", async () => {
+  const { store } = stage;
+  let isMoved = false;
+  const read: typeof store.read = async (id, kind, document) => {
+    const found = await store.read(id, kind, document);
+    const [doc] = kind === "operation" && !isMoved ? await store.list(id, "operation", { limit: 1 }) : [];
+    if (doc) {
+      isMoved = true;
+      await postpone(stage.needs, doc, stage.ambient.now());
+    }
+    return found;
+  };
+  expect((await run(newWorld(), { ...stage.needs, store: { ...store, read } })).outcome).toEqual({ outcome: "done" });
+  expect(isMoved).toBe(true);
+  expect(await told()).toEqual(["intended", "done"]);
+  expect(await open()).toEqual([]);
 });
 
 describe("an answer that was lost", () => {

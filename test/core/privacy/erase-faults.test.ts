@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErasePersonNeeds } from "../../../src/core/privacy/erase-person.ts";
 import { turnMilliseconds } from "../../../src/core/privacy/erasure.ts";
+import { ledgerName } from "../../../src/core/privacy/ledger.ts";
 import { settleErasures } from "../../../src/core/privacy/settle.ts";
 import { mortal as mortalNeeds } from "../../support/mortal.ts";
 import { codeOf } from "../views-stage.ts";
@@ -13,7 +14,7 @@ const mostCalls = 40;
 let scene: PrivacyScene;
 let next = 0;
 beforeAll(async () => {
-  scene = await openPrivacyScene(mostCalls + 12);
+  scene = await openPrivacyScene(mostCalls + 14);
 });
 afterAll(() => scene.stage.close());
 
@@ -50,6 +51,17 @@ describe("a process that dies inside an erasure", () => {
       if (calls === mostCalls - 1) expect(died).toBe(false);
     });
   }
+});
+
+test("a turn of the worker that comes before the erasure's has run out does not make anybody forget it", async () => {
+  const id = somebody();
+  await codeOf(scene.erase(id, mortal(scene.needsOf, 15)).catch(() => undefined));
+  const { erasing } = await scene.head();
+  await scene.stage.settleOnce(scene.connectionId);
+  const { owner, wakeAt } = await scene.head();
+  expect([owner, wakeAt]).toEqual([null, erasing?.until]);
+  await scene.stage.settle(scene.connectionId);
+  expect(await scene.remains(id)).toEqual(nothing);
 });
 
 describe("two requests", () => {
@@ -111,6 +123,18 @@ describe("a database that is put back to yesterday", () => {
     const { sequence, commitId } = await scene.head();
     await scene.settle();
     expect(await scene.head()).toMatchObject({ sequence, commitId });
+  });
+
+  test("to when somebody was erased who has come back and was erased again since: once is enough", async () => {
+    const id = somebody();
+    await scene.erase(id);
+    const name = ledgerName(scene.connectionId);
+    const ledger = JSON.parse(scene.secrets.values.get(name) ?? "") as { erased: [string, number][] };
+    const erased = ledger.erased.map(([person, at]) => [person, person === id ? at + 60_000 : at]);
+    scene.secrets.values.set(name, JSON.stringify({ ...ledger, erased }));
+    const { commitId } = await scene.head();
+    await scene.settle();
+    expect((await scene.head()).commitId).toBe(commitId);
   });
 
   test("is not served while it cannot be settled, and is taken up where it was broken off", async () => {

@@ -1,5 +1,4 @@
 /** A synchronised tenant with people to erase, a vault in memory, and the use-cases of privacy on it. */
-import { randomUUID } from "node:crypto";
 import type { AccessRecord } from "../../../src/core/audit/access-log.ts";
 import { chainStart, entriesOf, verifyChain } from "../../../src/core/audit/change-log.ts";
 import type { EntryDraft } from "../../../src/core/audit/entries.ts";
@@ -9,17 +8,16 @@ import { exportPerson } from "../../../src/core/privacy/export-person.ts";
 import { ledgerName } from "../../../src/core/privacy/ledger.ts";
 import { finishErasing, settleErasures } from "../../../src/core/privacy/settle.ts";
 import { ids } from "../../../src/core/store/documents.ts";
-import type { SecretStore } from "../../../src/core/store/ports.ts";
 import { held, readLog } from "../../support/held.ts";
+import { type MemorySecrets, memorySecrets } from "../../support/memory-secrets.ts";
+import { crewFor } from "../crew.ts";
 import { caller, openScene, type Scene } from "../views-stage.ts";
 
 export const officer = caller("privacy:manage");
 
-type Mutations = Parameters<Scene["mutate"]>;
-
 export interface PrivacyScene extends Scene {
   needsOf: ErasePersonNeeds;
-  secrets: SecretStore & { values: Map<string, string> };
+  secrets: MemorySecrets;
   recorded: AccessRecord[];
   /** Object ids of people who are synchronised, in both groups. */
   crew: string[];
@@ -40,37 +38,13 @@ export interface PrivacyScene extends Scene {
 export const openPrivacyScene = async (people: number): Promise<PrivacyScene> => {
   const scene = await openScene();
   const { stage, connectionId } = scene;
-  const crew = Array.from({ length: people }, () => randomUUID());
-  const mutations = crew.flatMap(
-    (id, n): Mutations => [
-      {
-        op: "create-user",
-        user: {
-          id,
-          managerId: scene.people.chief,
-          properties: {
-            displayName: `Sailor ${n}`,
-            mail: `sailor${n}@t1.example`,
-            userPrincipalName: `sailor${n}@t1.example`,
-            accountEnabled: true,
-            userType: "Member",
-          },
-        },
-      },
-      { op: "add-member", groupId: scene.groups.outer, memberId: id, memberType: "user" },
-      { op: "add-member", groupId: scene.groups.inner, memberId: id, memberType: "user" },
-    ],
-  );
-  scene.mutate(...mutations);
+  const crew = crewFor(scene, people);
+  const { outer, inner } = scene.groups;
+  for (const groupId of [outer, inner])
+    scene.mutate(...crew.map((memberId) => ({ op: "add-member", groupId, memberId, memberType: "user" }) as const));
   await stage.sync(connectionId);
 
-  const values = new Map<string, string>();
-  const secrets: PrivacyScene["secrets"] = {
-    values,
-    get: async (name) => values.get(name) ?? null,
-    set: async (name, value) => void values.set(name, value),
-    delete: async (name) => void values.delete(name),
-  };
+  const secrets = memorySecrets();
   const recorded: AccessRecord[] = [];
   const { ambient, store, work, hints } = stage.needs;
   const needsOf: ErasePersonNeeds = {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { isAppError } from "../../../src/core/errors.ts";
 import { maxRecords, newRow, pauseBetweenTests } from "../../../src/core/webhooks/rules.ts";
+import { codeOf } from "../../support/code-of.ts";
 import { isSignedWith } from "../../support/webhook-receiver.ts";
 import { caller, eventOf, openStage, type Stage, sequencesOf } from "./stage.ts";
 
@@ -13,15 +13,6 @@ beforeEach(async () => {
 afterEach(() => stage.close());
 
 const list = () => stage.app.list(caller(), connection);
-const codeOf = async (call: Promise<unknown>): Promise<string> => {
-  try {
-    await call;
-    return "none";
-  } catch (error) {
-    if (isAppError(error)) return error.code;
-    throw error;
-  }
-};
 
 describe("the endpoints of a connection", () => {
   test("are shown before they have heard anything, and without address or secret", async () => {

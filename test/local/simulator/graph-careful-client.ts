@@ -112,9 +112,7 @@ export const carefulClient = (ask: Ask, roles = [...reader, "Member.Read.Hidden"
 };
 
 /** What the client must hold, straight from the directory: of memberships those of people and groups. */
-export const expectedOf = (
-  directory: DirectoryState,
-): { people: Map<string, unknown>; groups: Map<string, unknown> } => {
+const expectedOf = (directory: DirectoryState): { people: Map<string, unknown>; groups: Map<string, unknown> } => {
   const users = userSelect.split(",").filter((name) => name !== "manager");
   const groups = groupSelect.split(",").filter((name) => name !== "members");
   const live = (id: string | null): string | null => (id !== null && directory.users.has(id) ? id : null);
@@ -140,7 +138,7 @@ export const expectedOf = (
 };
 
 /** Edges to somebody the client does not know (any more) are kept, but do not show. */
-export const heldLive = (held: Held): ReturnType<typeof expectedOf> => {
+const heldLive = (held: Held): ReturnType<typeof expectedOf> => {
   const people = new Map([...held.people].filter(([, { active }]) => active));
   return {
     people: new Map(

@@ -86,7 +86,7 @@ const applyChanges = async (
  * Sends a batch that is not the last. From here on the run spans several commits, so a crash must find the whole plan in `work`;
  * the place in head moves in the very commit that holds what was planned before it, and not at all when something was left out.
  */
-export const sendOn = async (round: Round, batch: Batch): Promise<Change[]> => {
+const sendOn = async (round: Round, batch: Batch): Promise<Change[]> => {
   if (!round.staging.written) await flush(round);
   const reached = round.cursor.at;
   const carry = (head: Head, left: readonly Change[]): Head => {

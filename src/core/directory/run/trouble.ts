@@ -9,7 +9,7 @@ import type { ConnectionDoc, Head, Stored } from "../../store/documents.ts";
 import type { Write } from "../../store/ports.ts";
 
 /** Failed runs in a row, each of several attempts: with their back-off about three hours. */
-export const strikesToQuarantine = 8;
+const strikesToQuarantine = 8;
 
 /** Microsoft's side or the organisation's. Our database, our keys, our faults and our own credential blame nobody. */
 const theirs: ReadonlySet<ProblemCode> = new Set([

@@ -336,7 +336,7 @@ const isRange = (condition: Condition): condition is Leaf =>
   (condition.kind === "starts-with" && !condition.negated);
 
 /** A filter that an index narrows down to a stretch of itself. */
-export const isSargable = (condition: Condition): condition is Leaf => isEquality(condition) || isRange(condition);
+const isSargable = (condition: Condition): condition is Leaf => isEquality(condition) || isRange(condition);
 
 /** The first of these paths that the query filters on in such a way; null = none. */
 export const filteredPath = (query: Query, paths: readonly string[]): string | null => {

@@ -3,7 +3,7 @@ import type { SimResponse } from "../http.ts";
 import { errorDescription, meaningOf, type Refusal, type Trace } from "./refusal.ts";
 
 const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => entities[sign] ?? sign);
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => entities[sign] ?? sign);
 
 const style = `body{font:16px system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem;color:#222}
 button{display:block;width:100%;margin:.4rem 0;padding:.7rem;text-align:left;font:inherit;cursor:pointer}
