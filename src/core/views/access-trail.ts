@@ -14,7 +14,7 @@ import { isAdministratorOf, isVisit } from "../consent/sign-in.ts";
 import type { Caller } from "../context.ts";
 import { isAppError } from "../errors.ts";
 import { ids } from "../store/documents.ts";
-import { actorSearch, isBy, rangeOf, subjectFilter, timeFilter } from "./audit.ts";
+import { actorSearch, isBy, pageOf, rangeOf, subjectFilter, timeFilter } from "./audit.ts";
 import type { PageRequest, ViewNeeds } from "./readable.ts";
 
 const accessKinds = [
@@ -47,13 +47,7 @@ export const AccessEntry = z.strictObject({
 });
 export type AccessEntry = z.infer<typeof AccessEntry>;
 
-export const AccessPage = z.strictObject({
-  /** May be empty with more to come: a page is looked through only so far. */
-  items: z.array(AccessEntry),
-  next: z.string().nullable(),
-  /** Records that were opened for this page: all but their time is sealed. */
-  scanned: z.int(),
-});
+export const AccessPage = pageOf(AccessEntry);
 export type AccessPage = z.infer<typeof AccessPage>;
 
 const word = z.string().min(1).max(200);

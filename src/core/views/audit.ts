@@ -20,13 +20,17 @@ export const AuditEntry = ChangeView.omit({ matchHints: true, blocked: true, act
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-export const AuditPage = z.strictObject({
-  /** May be empty with more to come: a page is looked through only so far. */
-  items: z.array(AuditEntry),
-  next: z.string().nullable(),
-  /** Entries that were looked at for this page. */
-  scanned: z.int(),
-});
+/** A page of a log of which most is sealed: what a filter asks for is known when it has been opened. */
+export const pageOf = <E extends z.ZodType>(entry: E) =>
+  z.strictObject({
+    /** May be empty with more to come: a page is looked through only so far. */
+    items: z.array(entry),
+    next: z.string().nullable(),
+    /** Entries that were looked at for this page. */
+    scanned: z.int(),
+  });
+
+export const AuditPage = pageOf(AuditEntry);
 export type AuditPage = z.infer<typeof AuditPage>;
 
 const instant = z.iso.datetime({ offset: true });

@@ -8,6 +8,18 @@ import type { Route } from "../route.ts";
 
 import { exportMediaTypes, one, Paged, page, whole } from "./parts.ts";
 
+const exported = {
+  method: "GET",
+  permission: "audit:read",
+  cost: "live",
+  personal: true,
+  query: z.strictObject({ ...exportQuery, cursor: page.cursor, limit: whole(1, 1000).default(1000) }),
+  paged: true,
+  file: exportMediaTypes,
+  status: 200,
+  answer: ExportPart,
+} as const;
+
 export const auditRoutes = {
   "audit.list": {
     method: "GET",
@@ -35,17 +47,9 @@ export const auditRoutes = {
     answer: AuditPage,
   },
   "audit.export": {
-    method: "GET",
+    ...exported,
     path: `${one}/audit/export`,
     summary: "The same as a file, oldest first, part by part: `format` is `csv` or `jsonl`.",
-    permission: "audit:read",
-    cost: "live",
-    personal: true,
-    query: z.strictObject({ ...exportQuery, cursor: page.cursor, limit: whole(1, 1000).default(1000) }),
-    paged: true,
-    file: exportMediaTypes,
-    status: 200,
-    answer: ExportPart,
   },
   "audit.verify": {
     method: "GET",
@@ -86,16 +90,8 @@ export const auditRoutes = {
     answer: AccessPage,
   },
   "access.export": {
-    method: "GET",
+    ...exported,
     path: "api/v1/audit/export",
     summary: "The same as a file, part by part: `format` is `csv` or `jsonl`.",
-    permission: "audit:read",
-    cost: "live",
-    personal: true,
-    query: z.strictObject({ ...exportQuery, cursor: page.cursor, limit: whole(1, 1000).default(1000) }),
-    paged: true,
-    file: exportMediaTypes,
-    status: 200,
-    answer: ExportPart,
   },
 } as const satisfies Record<string, Route>;
