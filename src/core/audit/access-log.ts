@@ -66,7 +66,7 @@ export interface FoundRecord {
   record: AccessRecord | null;
 }
 
-const place = (pk: string, id: string): Place => ({
+const placeOf = (pk: string, id: string): Place => ({
   container: "access",
   partition: pk,
   document: id,
@@ -88,7 +88,7 @@ export const makeAccessLog = ({
       const pk = `${workspaceId}|${at.slice(0, 7)}`;
       const id = ambient.ulid();
       const platform = await keys.platform();
-      const content = seal(ambient, platform.derive("access", platform.current), place(pk, id), record);
+      const content = seal(ambient, platform.derive("access", platform.current), placeOf(pk, id), record);
       await store.append({ id, pk, at, ttl: logSecondsOf(ambient), content });
     },
     list: async (workspaceId, month, options) => {
@@ -98,7 +98,7 @@ export const makeAccessLog = ({
         const generation = platformGeneration(sealedUnder(content), "access");
         if (generation === null) return [];
         return [
-          { ...open(platform.derive("access", generation), place(pk, id), content as Sealed<AccessRecord>), id, at },
+          { ...open(platform.derive("access", generation), placeOf(pk, id), content as Sealed<AccessRecord>), id, at },
         ];
       });
     },
@@ -108,7 +108,7 @@ export const makeAccessLog = ({
       const found = await store.listBackwards(pk, { from: firstUlid(from), before, limit });
       return found.map(({ id, at, content }) => {
         const generation = platformGeneration(sealedUnder(content), "access");
-        const record = generation === null ? null : openedRecord(platform, generation, place(pk, id), content);
+        const record = generation === null ? null : openedRecord(platform, generation, placeOf(pk, id), content);
         return { id, at, record };
       });
     },

@@ -83,8 +83,8 @@ export const prepareMembers = (round: Round, batch: Batch, loaded: Loaded, chang
 const productGroupOf = ({ role, of }: Pick<GroupDoc, "role" | "of">): { productGroup?: string } =>
   role === "product" && of !== null ? { productGroup: of } : {};
 
-const toggle = (set: Set<string>, ids: readonly string[], adding: boolean): void => {
-  for (const id of ids)
+const toggle = (set: Set<string>, members: readonly string[], adding: boolean): void => {
+  for (const id of members)
     if (adding) set.add(id);
     else set.delete(id);
 };
