@@ -15,7 +15,7 @@ import type { Ambient } from "../src/core/ambient.ts";
 import type { Settings } from "../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../src/core/context.ts";
 import { keyRing, newRingContent } from "../src/core/crypto/key-ring.ts";
-import { pooledRandomBytes } from "../src/core/crypto/random-bytes.ts";
+import { pooledRandomBytes, randomFraction } from "../src/core/crypto/random-bytes.ts";
 import { seal } from "../src/core/crypto/seal.ts";
 import { type Worked, work } from "../src/core/directory/run/worker.ts";
 import { wake } from "../src/core/directory/wake.ts";
@@ -84,9 +84,10 @@ const noQueue: HintQueue = { send: () => Promise.resolve() };
 
 export const openApp = (addresses: Addresses, clock: Clock = realClock(), hints: HintQueue = noQueue): App => {
   let numbers = 0;
-  const ulid = monotonicFactory();
+  const randomBytes = pooledRandomBytes();
+  const ulid = monotonicFactory(randomFraction(randomBytes));
   const { now } = clock;
-  const ambient: Ambient = { now, randomBytes: pooledRandomBytes(), ulid: () => ulid().toLowerCase() };
+  const ambient: Ambient = { now, randomBytes, ulid: () => ulid().toLowerCase() };
   const handles = openCosmos(addresses.cosmos);
   const { clientId } = addresses;
   const tokens = appTokens(

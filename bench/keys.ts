@@ -3,7 +3,7 @@ import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBy
 import { monotonicFactory } from "ulid";
 import type { Ambient } from "../src/core/ambient.ts";
 import { keyRing, mac, newPersonKey, newRingContent, openPersonKey } from "../src/core/crypto/key-ring.ts";
-import { pooledRandomBytes } from "../src/core/crypto/random-bytes.ts";
+import { pooledRandomBytes, randomFraction } from "../src/core/crypto/random-bytes.ts";
 import { open, seal } from "../src/core/crypto/seal.ts";
 import { personPlace } from "../src/core/directory/places.ts";
 import { spent } from "./cpu.ts";
@@ -50,8 +50,9 @@ const record = {
 };
 
 export const benchKeys = async (repetitions = 50_000): Promise<KeysResult> => {
-  const ulid = monotonicFactory();
-  const ambient: Ambient = { now: Date.now, randomBytes: pooledRandomBytes(), ulid: () => ulid().toLowerCase() };
+  const randomBytes = pooledRandomBytes();
+  const ulid = monotonicFactory(randomFraction(randomBytes));
+  const ambient: Ambient = { now: Date.now, randomBytes, ulid: () => ulid().toLowerCase() };
   const ring = keyRing(newRingContent(ambient));
   const connectionId = ambient.ulid();
   const person = "q1vXq5m0vYtT3bq0vXh1Ig";

@@ -52,7 +52,7 @@ import { showPermissions } from "./core/consent/show-permissions.ts";
 import { signInCallback } from "./core/consent/sign-in.ts";
 import { startConsent } from "./core/consent/start.ts";
 import { makeKeys } from "./core/crypto/keys.ts";
-import { pooledRandomBytes } from "./core/crypto/random-bytes.ts";
+import { pooledRandomBytes, randomFraction } from "./core/crypto/random-bytes.ts";
 import type { WorkerNeeds } from "./core/directory/run/round.ts";
 import { type Worked, work } from "./core/directory/run/worker.ts";
 import { selfTest } from "./core/directory/self-test.ts";
@@ -117,10 +117,11 @@ export const useCases = (): UseCases => (built ??= compose(configFromEnvironment
 
 /** `now` is for tests; the clock of the machine otherwise. */
 export const compose = (config: Config, now: () => number = Date.now) => {
-  const newUlid = monotonicFactory();
+  const randomBytes = pooledRandomBytes();
+  const newUlid = monotonicFactory(randomFraction(randomBytes));
   const ambient: Ambient = {
     now,
-    randomBytes: pooledRandomBytes(),
+    randomBytes,
     ulid: () => newUlid(now()).toLowerCase(),
     logDays: config.logDays,
   };

@@ -9,4 +9,10 @@ export interface Ambient {
   logDays?: number;
 }
 
-export const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
+/** Printed once for all that happens in the same millisecond. */
+let printed = { milliseconds: 0, text: new Date(0).toISOString() };
+
+export const iso = (milliseconds: number): string => {
+  if (printed.milliseconds !== milliseconds) printed = { milliseconds, text: new Date(milliseconds).toISOString() };
+  return printed.text;
+};

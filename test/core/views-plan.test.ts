@@ -5,6 +5,7 @@ import type { EntryDraft } from "../../src/core/audit/entries.ts";
 import { defaultSettings, type Settings } from "../../src/core/connections/settings.ts";
 import type { ConnectionContext } from "../../src/core/context.ts";
 import { personId, runKey } from "../../src/core/crypto/key-ring.ts";
+import { openPacked, type Packed } from "../../src/core/crypto/packed.ts";
 import { open, SealBroken, type Sealed } from "../../src/core/crypto/seal.ts";
 import { CursorExpired } from "../../src/core/directory/ports.ts";
 import { waitingMilliseconds } from "../../src/core/directory/run/waiting.ts";
@@ -254,7 +255,9 @@ it("keeps no name, address, object id or attribute of anybody, be the plan small
     stage.needs = { ...stage.needs, sliceMilliseconds };
     const run = await dryRun(s);
     const parts = await workOf(run);
-    const opened = parts.map((part) => (part.kind === "seen" ? part : openedPart(s.context, run, parts, part)));
+    const opened = await Promise.all(
+      parts.map((part) => (part.kind === "seen" ? part : openedPart(s.context, run, parts, part))),
+    );
     const text = JSON.stringify(opened);
     // The plan is there, and what is looked for could be found.
     expect(text).toContain(s.personId(9));
@@ -266,18 +269,18 @@ it("keeps no name, address, object id or attribute of anybody, be the plan small
 });
 
 /** With the keys that the plan is opened with. */
-const openedPart = (
+const openedPart = async (
   { ring }: ConnectionContext,
   run: string,
   parts: readonly Part[],
   { id, content }: Part,
-): unknown => {
+): Promise<unknown> => {
   const place = (document: string) => ({ container: "work" as const, partition: run, document, fields: "content" });
   const opener = parts.find((part) => part.id.startsWith("plan:"));
   if (!opener) throw new Error("nothing opens the plan");
   const { key } = open(ring.sealing, place(opener.id), opener.content as Sealed<{ key: Parameters<typeof runKey>[0] }>);
   try {
-    return open(runKey(key), place(id), content as Sealed<unknown>);
+    return await openPacked(runKey(key), place(id), content as Packed<unknown>);
   } catch (error) {
     if (!(error instanceof SealBroken)) throw error;
     return open(ring.sealing, place(id), content as Sealed<unknown>);

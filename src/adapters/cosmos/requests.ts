@@ -88,8 +88,10 @@ export const stored = <D>(resource: object): Stored<D> =>
   Object.fromEntries(Object.entries(resource).filter(([name]) => !added.has(name))) as Stored<D>;
 
 /** A document as it is sent: the ETag it was read with travels beside it, not inside. */
-export const toBody = (doc: object): JSONObject =>
-  Object.fromEntries(Object.entries(doc).filter(([name]) => name !== "_etag"));
+export const toBody = (doc: object): JSONObject => {
+  const { _etag, ...body } = doc as JSONObject;
+  return body;
+};
 
 /** Characters that no id has: Cosmos DB refuses them. */
 const unstorable = /[/\\?#]/;

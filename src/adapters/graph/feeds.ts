@@ -43,8 +43,11 @@ const typeOf = (object: JsonObject): string | null =>
 /** Derived types are not people: `agentUser` is the account of an AI agent. */
 const isOf = (feed: Feed, object: JsonObject): boolean => (typeOf(object) ?? feeds[feed].type) === feeds[feed].type;
 
-const selected = (feed: Feed, object: JsonObject): Record<string, unknown> =>
-  Object.fromEntries(feeds[feed].attributes.filter((name) => name in object).map((name) => [name, object[name]]));
+const selected = (feed: Feed, object: JsonObject): Record<string, unknown> => {
+  const properties: Record<string, unknown> = {};
+  for (const name of feeds[feed].attributes) if (name in object) properties[name] = object[name];
+  return properties;
+};
 
 const objects = (value: unknown, what: string): JsonObject[] => {
   if (!Array.isArray(value) || !value.every(isObject)) throw malformed(what);

@@ -1,4 +1,4 @@
-/** Random bytes for keys and IVs, small pieces at a time: a call of the generator costs more than a hundred pieces. */
+/** Random bytes for keys, IVs and ids, small pieces at a time: a call of the generator costs more than a hundred pieces. */
 import { randomBytes, randomFillSync } from "node:crypto";
 
 const poolBytes = 4096;
@@ -21,3 +21,7 @@ export const pooledRandomBytes = (): ((count: number) => Buffer) => {
     return piece;
   };
 };
+
+/** A number from 0 up to, but not, 1, as finely as one byte can say it: what makers of ids take to choose one of 32 letters. */
+export const randomFraction = (randomBytes: (count: number) => Buffer) => (): number =>
+  randomBytes(1).readUInt8() / 256;

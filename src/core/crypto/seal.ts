@@ -39,16 +39,29 @@ const tagBytes = 16;
 const associatedData = (place: Place, keyId: string): Buffer =>
   Buffer.from(JSON.stringify([place.container, place.partition, place.document, place.fields, keyId]));
 
-export const seal = <T>(ambient: Pick<Ambient, "randomBytes">, key: ContentKey, place: Place, value: T): Sealed<T> => {
+export const seal = <T>(ambient: Pick<Ambient, "randomBytes">, key: ContentKey, place: Place, value: T): Sealed<T> =>
+  sealBytes(ambient, key, place, Buffer.from(JSON.stringify(value))) as Sealed<T>;
+
+/** Throws `SealBroken` when anything - content, place, key - is not exactly what was sealed. */
+export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T =>
+  JSON.parse(openBytes(key, place, sealed).toString("utf8")) as T;
+
+/** Bytes as they are; `seal` puts a value into JSON first. */
+export const sealBytes = (
+  ambient: Pick<Ambient, "randomBytes">,
+  key: ContentKey,
+  place: Place,
+  content: Uint8Array,
+): string => {
   const iv = ambient.randomBytes(ivBytes);
   const cipher = createCipheriv("aes-256-gcm", key.key, iv, { authTagLength: tagBytes });
   cipher.setAAD(associatedData(place, key.id));
-  const bytes = Buffer.concat([iv, cipher.update(JSON.stringify(value), "utf8"), cipher.final(), cipher.getAuthTag()]);
-  return `1.${key.id}.${bytes.toString("base64url")}` as Sealed<T>;
+  const bytes = Buffer.concat([iv, cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+  return `1.${key.id}.${bytes.toString("base64url")}`;
 };
 
-/** Throws `SealBroken` when anything - content, place, key - is not exactly what was sealed. */
-export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T => {
+/** Throws `SealBroken` as `open` does. */
+export const openBytes = (key: ContentKey, place: Place, sealed: string): Buffer => {
   const [format, keyId, text, ...rest] = sealed.split(".");
   const named = [key, ...(key.others ?? [])].find(({ id }) => id === keyId);
   if (format !== "1" || !named || text === undefined || rest.length > 0) throw new SealBroken();
@@ -62,7 +75,7 @@ export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T => 
     decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes));
     // `update` releases text before it is authenticated: nothing is used until `final` has agreed.
     const head = decipher.update(bytes.subarray(ivBytes, bytes.length - tagBytes));
-    return JSON.parse(Buffer.concat([head, decipher.final()]).toString("utf8")) as T;
+    return Buffer.concat([head, decipher.final()]);
   } catch {
     throw new SealBroken();
   }

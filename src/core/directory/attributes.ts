@@ -58,11 +58,11 @@ export type CatalogueName = keyof typeof attributeCatalogue;
 
 /** What the sync scope decides by; read of everybody, stored of people who are synchronised. */
 export const decisive = [
+  "accountEnabled",
   "mail",
-  "userPrincipalName",
   "otherMails",
   "proxyAddresses",
-  "accountEnabled",
+  "userPrincipalName",
   "userType",
 ] as const satisfies readonly CatalogueName[];
 export type Decisive = (typeof decisive)[number];

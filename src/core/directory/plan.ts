@@ -87,7 +87,7 @@ const contentHash = (ring: KeyRing, content: Json): string =>
   mac(ring, "content", canonicalJson(content)).toString("base64url");
 
 export const personHash = (ring: KeyRing, { oid, manager, fields, known }: PersonRecord): string =>
-  contentHash(ring, { oid, manager, fields, known });
+  contentHash(ring, { fields, known, manager, oid });
 
 export const groupHash = (ring: KeyRing, record: GroupRecord): string => contentHash(ring, { fields: record.fields });
 
@@ -218,34 +218,40 @@ export const planTerm = (ring: KeyRing, change: PersonChange | GroupChange): Buf
   mac(
     ring,
     "plan",
-    canonicalJson({ kind: change.kind, id: change.id, op: change.op, from: change.from, to: change.to }),
+    canonicalJson({ from: change.from, id: change.id, kind: change.kind, op: change.op, to: change.to }),
   ).subarray(0, termBytes);
 
 export const edgeTerm = (ring: KeyRing, group: string, op: "add" | "remove", member: string): Buffer =>
-  mac(ring, "plan", canonicalJson({ kind: "edge", group, op, member })).subarray(0, termBytes);
+  mac(ring, "plan", canonicalJson({ group, kind: "edge", member, op })).subarray(0, termBytes);
 
 export const termBytes = 28;
-const modulus = 1n << BigInt(termBytes * 8);
 
 /** Sum of terms modulo 2^224: free of order, and a term can be taken out again. */
 export class TermSum {
-  #value: bigint;
+  /** Big-endian. */
+  readonly #sum: Buffer;
   constructor(hex = "0") {
-    this.#value = BigInt(`0x${hex}`);
+    this.#sum = Buffer.from(hex.padStart(termBytes * 2, "0"), "hex");
   }
   add(term: Uint8Array): void {
-    this.#value = (this.#value + toBigInt(term)) % modulus;
+    this.#lay(term, 1);
   }
   remove(term: Uint8Array): void {
-    this.#value = (this.#value - toBigInt(term) + modulus) % modulus;
+    this.#lay(term, -1);
   }
+  /** Hexadecimal, without leading zeros. */
   toString(): string {
-    return this.#value.toString(16);
+    return this.#sum.toString("hex").replace(/^0+(?=.)/, "");
+  }
+  #lay(term: Uint8Array, sign: 1 | -1): void {
+    let carry = 0;
+    for (let at = termBytes - 1; at >= 0; at--) {
+      const byte = (this.#sum[at] ?? 0) + sign * (term[at] ?? 0) + carry;
+      this.#sum[at] = byte & 0xff;
+      carry = byte >> 8;
+    }
   }
 }
-
-const toBigInt = (term: Uint8Array): bigint =>
-  BigInt(`0x${Buffer.from(term.buffer, term.byteOffset, term.length).toString("hex") || "0"}`);
 
 export const planHash = (settingsVersion: number, counts: Readonly<Record<string, number>>, sum: TermSum): string =>
   createHash("sha256")

@@ -77,13 +77,19 @@ const overlay = (
   return { fields, kept };
 };
 
-const personSources = (attributes: AttributeSettings): FieldSource[] =>
-  Object.entries(attributes).map(([field, { from, clear }]) => ({
-    field,
-    from,
-    clear,
-    type: attributeCatalogue[from].type,
-  }));
+/** Of settings that were asked about before. */
+const sourcesOf = new WeakMap<AttributeSettings, FieldSource[]>();
+
+/** By name of the field, so that a record is in canonical order from the start. */
+const personSources = (attributes: AttributeSettings): FieldSource[] => {
+  const known = sourcesOf.get(attributes);
+  if (known) return known;
+  const sources = Object.entries(attributes)
+    .map(([field, { from, clear }]) => ({ field, from, clear, type: attributeCatalogue[from].type }))
+    .toSorted((one, other) => (one.field < other.field ? -1 : 1));
+  sourcesOf.set(attributes, sources);
+  return sources;
+};
 
 const groupSources: readonly FieldSource[] = Object.entries(groupAttributes).map(([name, type]) => ({
   field: name,

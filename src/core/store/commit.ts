@@ -17,8 +17,8 @@ import { type Head, ids, type LogDoc, type Stored } from "./documents.ts";
 import { type DirectoryStore, type Expiry, UnknownOutcome, type Write } from "./ports.ts";
 import { grown } from "./size.ts";
 
-/** Head and the log document take two of the 100 places of a batch; the rest is kept free on purpose. */
-export const maxWritesPerCommit = 93;
+/** Head and the log document take two of the 100 places of a batch. */
+export const maxWritesPerCommit = 98;
 export const maxBytesPerCommit = 1_800_000;
 
 export interface Commit {

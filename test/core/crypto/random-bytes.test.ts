@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { pooledRandomBytes } from "../../../src/core/crypto/random-bytes.ts";
+import { pooledRandomBytes, randomFraction } from "../../../src/core/crypto/random-bytes.ts";
 
 it("gives as many bytes as asked for, no piece twice, and nothing that changes later", () => {
   const next = pooledRandomBytes();
@@ -19,4 +19,13 @@ it("shares no memory between two pieces", () => {
   one.fill(0);
   expect(one.buffer).not.toBe(other.buffer);
   expect(other.toString("hex")).toBe(before);
+});
+
+it("chooses each of 32 letters about as often, and nothing beyond them", () => {
+  const next = randomFraction(pooledRandomBytes());
+  const chosen = Array.from({ length: 32_000 }, () => Math.floor(next() * 32));
+  const counts = Map.groupBy(chosen, (letter) => letter);
+  expect([...counts.keys()].toSorted((one, other) => one - other)).toEqual(Array.from({ length: 32 }, (_, at) => at));
+  // Of 1,000 expected, ten standard deviations are some 310.
+  for (const { length } of counts.values()) expect(Math.abs(length - 1000)).toBeLessThan(310);
 });

@@ -173,3 +173,88 @@ it("a first sync looks up nobody while it reads, unless one before it was broken
   await s.sync();
   await s.agrees();
 });
+
+it("the next part of the plan is asked for when the one at hand is begun, and again when it did not come", async () => {
+  const s = await openScene(stage, { before: range(1, 490).map((n) => person(n)) });
+  await s.ask("full");
+  const { store, work: parts } = stage.needs;
+  const events: string[] = [];
+  const outcome = await step(s, {
+    ...stage.needs,
+    work: {
+      ...parts,
+      get: async (runId, id) => {
+        const part = id.split(":").slice(0, 2).join(" ");
+        events.push(part);
+        if (part === "people+ 2" && events.filter((event) => event === part).length === 1)
+          throw new AppError("store-unavailable");
+        return parts.get(runId, id);
+      },
+    },
+    store: {
+      ...store,
+      write: async (connectionId, writes) => {
+        if (writes.some((write) => "doc" in write && write.doc.kind === "person")) events.push("write");
+        return store.write(connectionId, writes);
+      },
+    },
+  });
+  // The first part is in memory still, and two commits have held all of it but the last people, who go with the next part.
+  expect(events.slice(0, 5)).toEqual(["write", "write", "people+ 1", "people+ 2", "write"]);
+  expect(events.filter((event) => event === "people+ 2").length).toBe(2);
+  expect(outcome).toBe("done");
+  await s.sync();
+  await s.agrees();
+});
+
+it("a commit takes as many people as the database takes documents, with head, log, run and connection", async () => {
+  const s = await openScene(stage, { before: range(1, 400).map((n) => person(n)) });
+  await s.ask("full");
+  const { store } = stage.needs;
+  const commits: number[] = [];
+  await step(s, {
+    ...stage.needs,
+    store: {
+      ...store,
+      write: async (connectionId, writes) => {
+        expect(writes.length).toBeLessThanOrEqual(100);
+        const created = writes.filter((write) => write.op === "create" && write.doc.kind === "person").length;
+        if (created > 0) commits.push(created);
+        return store.write(connectionId, writes);
+      },
+    },
+  });
+  // The rest goes out with the end of the run.
+  expect(commits.slice(0, -1)).toEqual(commits.slice(0, -1).map(() => 96));
+  expect(commits.length).toBe(5);
+  await s.sync();
+  await s.agrees();
+});
+
+it("groups that are stored are looked up by the hundred, not one by one", async () => {
+  const groups = range(500, 150).map((n) => group(n, [1, 2]));
+  const s = await openScene(stage, { before: [...range(1, 5).map((n) => person(n)), ...groups] });
+  await s.sync("full");
+  await s.ask("full");
+  const { store } = stage.needs;
+  const asked = { read: 0, load: 0 };
+  await step(s, {
+    ...stage.needs,
+    store: {
+      ...store,
+      read: async (connectionId, kind, id) => {
+        if (kind === "group") asked.read++;
+        return store.read(connectionId, kind, id);
+      },
+      load: async (connectionId, kind, ids) => {
+        if (kind === "group" && ids.length > 0) asked.load++;
+        return store.load(connectionId, kind, ids);
+      },
+    },
+  });
+  expect(asked.read).toBe(0);
+  // A page of the feed at a time, and then again when their members are netted.
+  expect(asked.load).toBeLessThan(30);
+  await s.sync();
+  await s.agrees();
+});

@@ -1,7 +1,8 @@
 /** A dry run is a run that ends when its plan has been weighed: same plan, same hash, and nothing of the directory is stored. */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { runKey } from "../../../src/core/crypto/key-ring.ts";
-import { open, type Sealed } from "../../../src/core/crypto/seal.ts";
+import { openPacked, type Packed } from "../../../src/core/crypto/packed.ts";
+import { open } from "../../../src/core/crypto/seal.ts";
 import type { Change } from "../../../src/core/directory/plan.ts";
 import { runKeyPlace, type WorkerNeeds } from "../../../src/core/directory/run/round.ts";
 import { work } from "../../../src/core/directory/run/worker.ts";
@@ -86,7 +87,7 @@ it("stages ids and hash terms of people, and no attribute, also over many slices
         if (run && part.id.startsWith("people+:")) {
           const key = runKey(open(context.ring.sealing, runKeyPlace(connectionId, run.id), run.key));
           const place = { container: "work" as const, partition: runId, document: part.id, fields: "content" };
-          staged.push(...open(key, place, part.content as Sealed<Change[]>));
+          staged.push(...(await openPacked(key, place, part.content as Packed<Change[]>)));
         }
         await healthy.work.put(runId, part);
       },

@@ -239,14 +239,14 @@ it("a group's empty fields keep their data, however much of it was read", () => 
   expect(overlayGroup(known, { mailEnabled: true })).toEqual({ fields: { ...known, mailEnabled: true }, kept: 0 });
 });
 
-it("names the fields in the order of the settings, whatever the order of the answer", () => {
+it("holds the fields in canonical order, whatever the order of settings and answer", () => {
   const names = ["state", "mail", "displayName", "accountEnabled"];
   const object = Object.fromEntries(names.map((name) => [name, name === "accountEnabled" ? true : name]));
   expect(Object.keys(overlayPerson(defaultAttributes, null, object, true).fields)).toEqual([
+    "accountEnabled",
     "displayName",
     "mail",
     "state",
-    "accountEnabled",
   ]);
 });
 

@@ -29,6 +29,8 @@ export const apply = async (round: Round): Promise<Batch> => {
       continue;
     }
     const changes = await currentChanges(round, pass, at.chunk);
+    // Behind a commit that is on its way it would be waited for.
+    round.staging.expect(pass, at.chunk + 1);
     batch = await applyChanges(round, batch, changes, {
       careful: at === resumedAt,
       next: () => currentChanges(round, pass, at.chunk + 1),
@@ -71,7 +73,7 @@ const applyChanges = async (
     const left = await prepare(round, batch, rest.slice(0, changesPerStep));
     rest = [...left, ...rest.slice(changesPerStep)];
     // A large plan goes out as it comes; a small one stays whole and goes out with the end of the run.
-    if (left.length === 0 && !batch.full) continue;
+    if (left.length === 0) continue;
     if (batch.size === 0 && left.length > 0)
       throw new AppError("unexpected", { detail: "A single change does not fit into a commit." });
     const [again] = await Promise.all([sendOn(round, batch), sealAhead(round, rest, next)]);

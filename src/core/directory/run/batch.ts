@@ -35,9 +35,9 @@ export class Batch {
     return this.#writes.size;
   }
 
-  /** So full that the next object may not fit. */
-  get full(): boolean {
-    return !this.fits(8, 200_000);
+  /** A person is one document; a group may bring some of its shards. */
+  hasRoomFor({ kind }: Change): boolean {
+    return this.fits(kind === "person" ? 1 : 8, 200_000);
   }
 
   fits(writes: number, bytes: number): boolean {
@@ -109,6 +109,11 @@ export const earlier = (one: number | null, other: number | null): number | null
 const countOf = (lists: readonly (readonly string[] | undefined)[]): number =>
   lists.reduce((sum, list) => sum + (list?.length ?? 0), 0);
 
-/** Bytes of a document's JSON; shards are measured by their ids, which are most of them. */
-const approximateSize = (doc: DirectoryDoc): number =>
-  doc.kind === "members" ? 300 + doc.members.length * 25 : JSON.stringify(doc).length;
+/** Bytes of a document's JSON; where there are many of a kind, by what is most of them. */
+const approximateSize = (doc: DirectoryDoc): number => {
+  if (doc.kind === "members") return 300 + doc.members.length * 25;
+  if (doc.kind !== "person") return JSON.stringify(doc).length;
+  const keys = doc.key ? [doc.key, ...(doc.key.former ?? [])] : [];
+  const sealed = [doc.record, doc.productUser?.value, ...keys.map(({ wrapped }) => wrapped)];
+  return 500 + sealed.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+};

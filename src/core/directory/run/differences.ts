@@ -7,10 +7,11 @@ export const fieldDifference = (
   before: Readonly<Record<string, FieldValue>>,
   after: Readonly<Record<string, FieldValue>>,
 ): FieldChange[] => {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].toSorted();
-  return names
-    .filter((name) => !sameValue(before[name], after[name]))
-    .map((field) => ({ field, before: before[field] ?? null, after: after[field] ?? null }));
+  const changes: FieldChange[] = [];
+  for (const field of Object.keys({ ...before, ...after }).toSorted())
+    if (!sameValue(before[field], after[field]))
+      changes.push({ field, before: before[field] ?? null, after: after[field] ?? null });
+  return changes;
 };
 
 export const personDifference = (before: PersonRecord | null, after: PersonRecord): FieldChange[] => {

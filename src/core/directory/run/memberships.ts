@@ -3,7 +3,7 @@
  * two leave a doubt. No evidence, no removal: a list that is refused or hidden keeps what is stored.
  */
 import { personId } from "../../crypto/key-ring.ts";
-import { ids } from "../../store/documents.ts";
+import { type GroupDoc, ids, type Stored } from "../../store/documents.ts";
 import { isShown } from "../group-roles.ts";
 import type { KnownGroup } from "../plan.ts";
 import { byLeaf, sortByBits } from "../shards.ts";
@@ -15,6 +15,8 @@ import { noneStored } from "./none-stored.ts";
 import { breathe, type Round, setAside } from "./round.ts";
 
 const idsPerPage = 500;
+/** Their documents are loaded at once. */
+const groupsPerStep = 100;
 
 /** Group by group in id order, so that the place reached is one id. */
 export const netMemberships = async (round: Round): Promise<void> => {
@@ -24,13 +26,24 @@ export const netMemberships = async (round: Round): Promise<void> => {
     for await (const id of storedGroups(round)) groups.add(id);
   for (const id of await createdGroups(round)) groups.add(id);
   const start = "step" in round.cursor.at ? round.cursor.at.after : "";
-  for (const group of [...groups].toSorted()) {
-    if (group <= start || round.staging.said("groups", group) !== "there") continue;
-    await netGroup(round, group, parts.get(group) ?? []);
-    round.cursor.at = { phase: "reading", step: "memberships", after: group };
-    await breathe(round);
+  const left = [...groups]
+    .toSorted()
+    .filter((group) => group > start && round.staging.said("groups", group) === "there");
+  for (let at = 0; at < left.length; at += groupsPerStep) {
+    const step = left.slice(at, at + groupsPerStep);
+    const docs = await storedAmong(round, step);
+    for (const group of step) {
+      await netGroup(round, group, docs.get(ids.group(group)) ?? null, parts.get(group) ?? []);
+      round.cursor.at = { phase: "reading", step: "memberships", after: group };
+      await breathe(round);
+    }
   }
 };
+
+const storedAmong = async (round: Round, groups: readonly string[]): Promise<Map<string, Stored<GroupDoc>>> =>
+  (await noneStored(round, "group"))
+    ? new Map()
+    : round.needs.store.load(round.connection.connectionId, "group", groups.map(ids.group));
 
 async function* storedGroups(round: Round): AsyncIterable<string> {
   for (let after = ""; ; ) {
@@ -56,9 +69,13 @@ interface Members {
   children: Set<string>;
 }
 
-const netGroup = async (round: Round, id: string, parts: readonly number[]): Promise<void> => {
-  const { needs, connection, staging, cursor } = round;
-  const doc = await needs.store.read(connection.connectionId, "group", ids.group(id));
+const netGroup = async (
+  round: Round,
+  id: string,
+  doc: Stored<GroupDoc> | null,
+  parts: readonly number[],
+): Promise<void> => {
+  const { connection, staging, cursor } = round;
   const planned = await staging.changeOf("groups", id);
   const { of, role } = doc ?? (planned?.kind === "group" ? planned : { of: null, role: "shown" as const });
   // Derived groups are planned when all others are.

@@ -5,6 +5,7 @@ import type { ChunkPlace } from "./met-objects.ts";
 import type { WorkParts } from "./work-parts.ts";
 
 const changesPerChunk = 200;
+const putsAtOnce = 4;
 /** Ids in one membership change; a chunk of them stays far below 2 MB. */
 export const idsPerChange = 5000;
 
@@ -82,8 +83,15 @@ export class PlanChunks {
   }
 
   async flush(): Promise<void> {
-    for (const [pass, chunks] of this.#pending)
-      for (const [chunk, changes] of chunks) await this.#parts.put(pass, chunk, [...changes.values()].map(this.#form));
+    const chunks = [...this.#pending].flatMap(([pass, ofPass]) =>
+      [...ofPass].map(([chunk, changes]) => ({ pass, chunk, changes })),
+    );
+    for (let at = 0; at < chunks.length; at += putsAtOnce)
+      await Promise.all(
+        chunks
+          .slice(at, at + putsAtOnce)
+          .map(({ pass, chunk, changes }) => this.#parts.put(pass, chunk, [...changes.values()].map(this.#form))),
+      );
     this.#pending = new Map();
   }
 

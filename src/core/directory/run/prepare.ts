@@ -36,9 +36,10 @@ export interface Loaded {
 }
 
 export const prepare = async (round: Round, batch: Batch, changes: readonly Change[]): Promise<Change[]> => {
+  if (changes[0] && !batch.hasRoomFor(changes[0])) return [...changes];
   const loaded = await load(round, batch, changes);
   for (const [index, change] of changes.entries()) {
-    if (batch.full) return changes.slice(index);
+    if (!batch.hasRoomFor(change)) return changes.slice(index);
     if (
       adds(change) &&
       partitionBytes(round.head.size, round.needs.ambient.now(), logSecondsOf(round.needs.ambient)) >

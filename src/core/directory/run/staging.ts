@@ -196,6 +196,11 @@ export class Staging {
     return this.#chunks.get({ pass, chunk });
   }
 
+  /** Asks for a chunk that will soon be wanted. A failure shows when its turn has come. */
+  expect(pass: Pass, chunk: number): void {
+    if (chunk < this.chunks(pass)) this.chunk(pass, chunk).catch(() => {});
+  }
+
   /** Whether this is the newest word on the object: an older chunk may hold a change that a later page has replaced. */
   current(change: Change, pass: Pass, chunk: number): boolean {
     if (change.kind === "members") return this.said("groups", change.group) !== "gone";

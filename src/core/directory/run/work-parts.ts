@@ -3,7 +3,8 @@
  * after its lease writes beside what the one after it has staged, never over it.
  */
 import type { Ambient } from "../../ambient.ts";
-import { type ContentKey, open, type Place, type Sealed, seal } from "../../crypto/seal.ts";
+import { openPacked, type Packed, sealPacked } from "../../crypto/packed.ts";
+import type { ContentKey, Place } from "../../crypto/seal.ts";
 import { AppError } from "../../errors.ts";
 import type { WorkStore } from "../../store/ports.ts";
 import { type Series, type Staged, type StagedPlan, series, type Writer } from "./cursor.ts";
@@ -24,7 +25,7 @@ export class WorkParts {
   readonly #needs: WorkNeeds;
   readonly #staged: Staged;
   readonly #writers: Writer[];
-  readonly #cache = new Map<string, unknown>();
+  readonly #cache = new Map<string, Promise<unknown>>();
 
   constructor(needs: WorkNeeds, { staged, writers }: Pick<StagedPlan, "staged" | "writers">) {
     this.#needs = needs;
@@ -48,15 +49,22 @@ export class WorkParts {
     const { ambient, key } = this.#needs;
     const id = this.#idOf(name, part);
     this.#cache.delete(id);
-    await this.#write(name, part, { id, kind: "chunk", content: seal(ambient, key, this.#place(id), content) });
+    await this.#write(name, part, {
+      id,
+      kind: "chunk",
+      content: await sealPacked(ambient, key, this.#place(id), content),
+    });
   }
 
-  async get<T>(name: Series, part: number): Promise<T> {
+  get<T>(name: Series, part: number): Promise<T> {
     const id = this.#idOf(name, part);
-    if (this.#cache.has(id)) return this.#cache.get(id) as T;
-    const content = open(this.#needs.key, this.#place(id), (await this.#text(id)) as Sealed<T>);
+    const cached = this.#cache.get(id) as Promise<T> | undefined;
+    if (cached) return cached;
     if (this.#cache.size >= cachedParts) this.#cache.delete(this.#cache.keys().next().value as string);
+    const content = this.#load<T>(id);
     this.#cache.set(id, content);
+    // Whoever asks again asks the store again.
+    content.catch(() => this.#cache.delete(id));
     return content;
   }
 
@@ -67,6 +75,10 @@ export class WorkParts {
 
   async getClear(name: Series, part: number): Promise<Buffer> {
     return Buffer.from(await this.#text(this.#idOf(name, part)), "base64");
+  }
+
+  async #load<T>(id: string): Promise<T> {
+    return openPacked(this.#needs.key, this.#place(id), (await this.#text(id)) as Packed<T>);
   }
 
   async #write(name: Series, part: number, content: Parameters<WorkStore["put"]>[1]): Promise<void> {
