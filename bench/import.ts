@@ -1,12 +1,17 @@
 /**
  * A first import, against the floor of the same minutes: floor and import take turns, so that whatever else the machine does
- * meets both.
+ * meets both. Each has a process of its own and has warmed up: neither pays for the other's heap, nor for code that the engine
+ * has prepared for the other's loops.
  */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { DirectoryDoc } from "../src/core/store/documents.ts";
+import { startChild } from "../src/local/child.ts";
 import { type App, openApp } from "./app.ts";
 import { type Spent, spent } from "./cpu.ts";
 import { type CryptoCalls, countingCrypto } from "./crypto-calls.ts";
-import { bareCrypto, readBare, readyBatches, writeBare } from "./floor.ts";
+import type { FloorOrder } from "./floor-child.ts";
 import { callsOf, type Port, reset, waitedFor } from "./meter.ts";
 import { type Services, startServices } from "./services.ts";
 import { createTenant, ordinary, type TenantSize } from "./tenant.ts";
@@ -41,18 +46,18 @@ export interface Turn {
 
 export const benchImport = async (users = 20_000, turns = 5): Promise<ImportResult> => {
   const size = ordinary(users);
+  const folder = mkdtempSync(join(tmpdir(), "m365-sync-bench-"));
   const services = await startServices();
   const app = openApp(services.addresses);
   try {
-    const tenant = await createTenant(services, app, size);
-
-    // The first import is not timed: it warms up, and tells what the floor has to do.
-    const first = await app.connect(tenant.tid);
-    const { result, calls } = await countingCrypto(() => importAndDescribe(app, first));
-    const { documents, ...described } = result;
+    const { tid } = await createTenant(services, app, size);
+    const documentsPath = join(folder, "documents.json");
+    const { calls, ...described } = await firstImport(app, tid, documentsPath);
+    await app.importAll(await app.connect(tid));
 
     const all: Turn[] = [];
-    for (let turn = 0; turn < turns; turn++) all.push(await takeTurn({ services, app }, tenant.tid, documents, calls));
+    const order: FloorOrder = { addresses: services.addresses, pids: pidsOf(services), tid, documentsPath, calls };
+    for (let turn = 0; turn < turns; turn++) all.push(await takeTurn({ services, app }, order));
     const byRatio = all.toSorted((one, other) => one.ratio.wall - other.ratio.wall);
     return {
       size,
@@ -64,7 +69,23 @@ export const benchImport = async (users = 20_000, turns = 5): Promise<ImportResu
   } finally {
     app.close();
     await services.stop();
+    rmSync(folder, { recursive: true });
   }
+};
+
+const pidsOf = ({ cosmos, simulator }: Services): number[] => [cosmos.pid, simulator.pid];
+
+/** Not timed: it tells what the floor has to do. Its documents are put into a file. */
+const firstImport = async (
+  app: App,
+  tid: string,
+  documentsPath: string,
+): Promise<Imported & { calls: CryptoCalls }> => {
+  const connectionId = await app.connect(tid);
+  const { result, calls } = await countingCrypto(() => importAndDescribe(app, connectionId));
+  const { documents, ...described } = result;
+  writeFileSync(documentsPath, JSON.stringify(documents));
+  return { ...described, calls };
 };
 
 export const importAndDescribe = async (
@@ -88,24 +109,15 @@ export const importAndDescribe = async (
   };
 };
 
-const takeTurn = async (
-  { services, app }: { services: Services; app: App },
-  tid: string,
-  documents: readonly DirectoryDoc[],
-  calls: CryptoCalls,
-): Promise<Turn> => {
-  const pids = [services.cosmos.pid, services.simulator.pid];
-  const partition = `floor-${app.uniqueNumber()}`;
-  const batches = readyBatches(documents, partition);
-  const cipher = bareCrypto(calls);
-  const floor = {
-    pages: await spent(pids, () => readBare(app, tid)),
-    batches: await spent(pids, () => writeBare(app, batches, partition)),
-    crypto: await spent(pids, cipher),
-  };
-  const connectionId = await app.connect(tid);
+const takeTurn = async ({ services, app }: { services: Services; app: App }, order: FloorOrder): Promise<Turn> => {
+  const child = await startChild<FloorOrder, Turn["floor"]>(new URL("./floor-child.ts", import.meta.url), order, {
+    env: { NODE_EXTRA_CA_CERTS: services.caPath },
+  });
+  await child.stop();
+  const floor = child.ready;
+  const connectionId = await app.connect(order.tid);
   reset(app.meter);
-  const whole = await spent(pids, () => app.run(connectionId, "full"));
+  const whole = await spent(order.pids, () => app.run(connectionId, "full"));
   const waited = {
     graph: waitedFor(app.meter, "graph"),
     store: waitedFor(app.meter, "store"),

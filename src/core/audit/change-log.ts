@@ -22,6 +22,15 @@ export const chainNext = (prev: string, first: number, last: number, body: strin
   return createHash("sha256").update(Buffer.from(prev, "hex")).update(numbers).update(body, "utf8").digest("hex");
 };
 
+const texts = new WeakMap<EntryDraft, string>();
+
+/** JSON of an entry; kept with it, so that it can be made ahead, and is not made again for each head a commit is laid on. */
+export const printed = (entry: EntryDraft): string => {
+  const text = texts.get(entry) ?? JSON.stringify(entry);
+  texts.set(entry, text);
+  return text;
+};
+
 /** The log document of a commit that follows number `sequence` with chain value `prev`. */
 export const logDocument = (
   connectionId: string,
@@ -32,7 +41,7 @@ export const logDocument = (
 ): { doc: LogDoc; sequence: number; chain: string } => {
   const first = at.sequence + 1;
   const last = at.sequence + entries.length;
-  const body = JSON.stringify(entries);
+  const body = `[${entries.map(printed).join(",")}]`;
   const doc: LogDoc = {
     id: ids.log(first),
     kind: "log",

@@ -126,6 +126,7 @@ const makeRound = (
     rules: () => (rules ??= openRules(needs, connection, doc)),
     sliceEndsAt: needs.ambient.now() + needs.sliceMilliseconds,
     requestsCounted: needs.source.requests(connection.connectionId),
+    objectsWorkedOn: 0,
     progressed: false,
   };
   return lookAnew(round);

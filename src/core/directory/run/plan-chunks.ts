@@ -4,7 +4,7 @@ import type { Pass } from "./cursor.ts";
 import type { ChunkPlace } from "./met-objects.ts";
 import type { WorkParts } from "./work-parts.ts";
 
-const changesPerChunk = 200;
+const changesPerChunk = 400;
 const putsAtOnce = 4;
 /** Ids in one membership change; a chunk of them stays far below 2 MB. */
 export const idsPerChange = 5000;

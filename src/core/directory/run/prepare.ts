@@ -38,13 +38,11 @@ export interface Loaded {
 export const prepare = async (round: Round, batch: Batch, changes: readonly Change[]): Promise<Change[]> => {
   if (changes[0] && !batch.hasRoomFor(changes[0])) return [...changes];
   const loaded = await load(round, batch, changes);
+  const logSeconds = logSecondsOf(round.needs.ambient);
+  const isFull = partitionBytes(round.head.size, round.needs.ambient.now(), logSeconds) > partitionLimits.stopAt;
   for (const [index, change] of changes.entries()) {
     if (!batch.hasRoomFor(change)) return changes.slice(index);
-    if (
-      adds(change) &&
-      partitionBytes(round.head.size, round.needs.ambient.now(), logSecondsOf(round.needs.ambient)) >
-        partitionLimits.stopAt
-    ) {
+    if (isFull && adds(change)) {
       setAside(round, "partition-full", change.kind === "members" ? change.group : change.id);
       round.cursor.suspect = true;
       continue;
@@ -96,16 +94,20 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
     if (change.kind === "person") people.push(ids.person(change.id));
     else groups.push(ids.group(change.kind === "group" ? change.id : change.group));
   }
+  const [ofPeople, ofGroups, markers] = await Promise.all([
+    store.load(connectionId, "person", people),
+    store.load(connectionId, "group", [...new Set(groups)]),
+    store.load(connectionId, "marker", notEnabled),
+  ]);
+  const enabled = [...markers.values()].filter(({ marker }) => marker === "enabled").map(({ id }) => id);
   const loaded: Loaded = {
-    people: people.length ? await store.load(connectionId, "person", people) : new Map(),
-    groups: groups.length ? await store.load(connectionId, "group", [...new Set(groups)]) : new Map(),
+    people: ofPeople,
+    groups: ofGroups,
     children: new Map(),
-    enabled: new Set(),
+    enabled: new Set(enabled),
     shards: new Map(),
     states: new Map(),
   };
-  for (const { id, marker } of (await store.load(connectionId, "marker", notEnabled)).values())
-    if (marker === "enabled") loaded.enabled.add(id);
   if (memberships.length === 0) return loaded;
   // Leaves that only this batch has made are in the batch, and nowhere else.
   const shards = memberships.flatMap(({ group, people: members }) => {
@@ -114,12 +116,14 @@ const load = async (round: Round, batch: Batch, changes: readonly Change[]): Pro
     return [...byLeaf(leaves, members).keys()].map((bits) => ids.shard(group, bits));
   });
   const children = new Set(memberships.flatMap((change) => change.children));
-  loaded.children = await store.load(connectionId, "group", [...children].map(ids.group));
   const unknown = new Set<string>();
   for (const { people: members } of memberships)
     for (const id of members) if (!round.staging.isWrittenActive(id)) unknown.add(ids.person(id));
-  loaded.shards = await store.load(connectionId, "members", shards);
-  loaded.states = await store.personStates(connectionId, [...unknown]);
+  [loaded.children, loaded.shards, loaded.states] = await Promise.all([
+    store.load(connectionId, "group", [...children].map(ids.group)),
+    store.load(connectionId, "members", shards),
+    store.personStates(connectionId, [...unknown]),
+  ]);
   return loaded;
 };
 

@@ -12,6 +12,7 @@ import { netMemberships } from "./memberships.ts";
 import { readGroups } from "./read-groups.ts";
 import { readPeople } from "./read-people.ts";
 import { breathe, type Round } from "./round.ts";
+import { eventLoopTurn } from "./turns.ts";
 import { removeAbsentGroups, removeUnwantedGroups } from "./walk-groups.ts";
 
 const steps: Record<Step, { take(round: Round): Promise<void>; next: Step | null }> = {
@@ -47,6 +48,7 @@ const readFeed = async (round: Round, feed: Feed): Promise<void> => {
     if (!("feed" in at) || at.feed !== feed) return;
     const page: FeedPage = await (ahead ?? round.needs.source.page(round.connection, feed, at.link));
     ahead = page.next === null ? null : fetchAhead(round, feed, page.next);
+    if (ahead) await eventLoopTurn();
     if (feed === "users") await readPeople(round, page.objects);
     else if (page.objects.length > 0) await readGroups(round, page.objects);
     if (page.next === null) {

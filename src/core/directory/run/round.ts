@@ -32,6 +32,7 @@ import type { ScopeMembers } from "./members.ts";
 import type { Nesting } from "./nesting.ts";
 import { paceOf } from "./progress.ts";
 import type { Staging } from "./staging.ts";
+import { eventLoopTurn } from "./turns.ts";
 
 export interface RoundNeeds {
   ambient: Ambient;
@@ -101,6 +102,8 @@ export interface Round {
   sliceEndsAt: number;
   /** Graph requests of this slice that are in the counts already. */
   requestsCounted: number;
+  /** Objects that were worked on since the slice began. */
+  objectsWorkedOn: number;
   /** The run's place has moved in this slice. */
   progressed: boolean;
 }
@@ -267,8 +270,14 @@ const maxMillisecondsUnflushed = 20_000;
 const leaseAge = (round: Round): number =>
   round.needs.ambient.now() - (round.head.leaseUntil - round.needs.leaseMilliseconds);
 
-/** Renews the lease in the middle of a long step; the run's place stays, and this is no progress. */
+const objectsPerTurn = 25;
+
+/**
+ * For each object of a long step: renews the lease when it wears thin - the run's place stays, and this is no progress - and lets
+ * the event loop go round now and then, so that what was asked for ahead is on its way meanwhile.
+ */
 export const keepTurn = async (round: Round): Promise<void> => {
+  if (++round.objectsWorkedOn % objectsPerTurn === 0) await eventLoopTurn();
   if (leaseAge(round) <= round.needs.leaseMilliseconds / 3) return;
   const leaseUntil = round.needs.ambient.now() + round.needs.leaseMilliseconds;
   await commitAs(round, { advance: (head) => ({ ...head, leaseUntil, wakeAt: leaseUntil }) });

@@ -18,7 +18,7 @@ export interface WorkNeeds {
   key: ContentKey;
 }
 
-const cachedParts = 24;
+const cachedParts = 12;
 const tagLength = 10;
 
 export class WorkParts {
