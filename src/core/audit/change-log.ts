@@ -10,7 +10,7 @@ import { type Ambient, iso } from "../ambient.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { type ContentKey, open, type Place, type Sealed, seal } from "../crypto/seal.ts";
 import { ids, type LogDoc } from "../store/documents.ts";
-import { type Actor, EntryDraft, type FieldChange, subjectsOf } from "./entries.ts";
+import { type Actor, EntryDraft, type FieldChange, type FieldTriple, subjectsOf } from "./entries.ts";
 import { usualLogSeconds } from "./retention.ts";
 
 export const chainStart = (connectionId: string): string => createHash("sha256").update(connectionId).digest("hex");
@@ -139,17 +139,24 @@ export const draftEntry = (ambient: Ambient, ring: KeyRing, connectionId: string
   const { changes, key, actor, ...clear } = input;
   const entry = plainEntry(ambient, clear);
   const { id } = entry;
+  const triples = (changes ?? []).map(({ field, before, after }): FieldTriple => [field, before, after]);
   return {
     ...entry,
-    ...(changes && changes.length > 0
-      ? { changes: seal(ambient, key ?? ring.sealing, entryPlace(connectionId, id, "changes"), [...changes]) }
+    ...(triples.length > 0
+      ? { changes: seal(ambient, key ?? ring.sealing, entryPlace(connectionId, id, "changes"), triples) }
       : {}),
     ...(actor ? { actor: seal(ambient, ring.sealing, entryPlace(connectionId, id, "actor"), actor) } : {}),
   };
 };
 
 export const openChanges = (key: ContentKey, connectionId: string, entry: EntryDraft): FieldChange[] =>
-  entry.changes ? open(key, entryPlace(connectionId, entry.id, "changes"), entry.changes) : [];
+  entry.changes
+    ? open(key, entryPlace(connectionId, entry.id, "changes"), entry.changes).map(([field, before, after]) => ({
+        field,
+        before,
+        after,
+      }))
+    : [];
 
 export const openActor = (ring: KeyRing, connectionId: string, entry: EntryDraft & { actor: Sealed<Actor> }): Actor =>
   open(ring.sealing, entryPlace(connectionId, entry.id, "actor"), entry.actor);

@@ -52,6 +52,9 @@ export interface FieldChange {
   after: unknown;
 }
 
+/** A change of a field as it is sealed: there are very many, and names would be a third of it. */
+export type FieldTriple = [field: string, before: unknown, after: unknown];
+
 /** Who did it, from where. Only callers with `audit:read` see it. */
 export const Actor = z.strictObject({
   subject: z.string(),
@@ -105,7 +108,7 @@ export const clearParts = {
 
 export const EntryDraft = z.strictObject({
   ...clearParts,
-  changes: sealed<FieldChange[]>().exactOptional(),
+  changes: sealed<FieldTriple[]>().exactOptional(),
   actor: sealed<Actor>().exactOptional(),
 });
 export type EntryDraft = z.infer<typeof EntryDraft>;

@@ -1,7 +1,8 @@
 /** Staged parts stay below what the database takes for a document, however much one page or one stretch of reading brings. */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
 import { keyRing, newRingContent, newRunKey } from "../../../src/core/crypto/key-ring.ts";
+import type { Change, PersonChange } from "../../../src/core/directory/plan.ts";
 import { readAll } from "../../../src/core/directory/run/basis.ts";
 import { newCursor } from "../../../src/core/directory/run/cursor.ts";
 import { noCounts } from "../../../src/core/directory/run/round.ts";
@@ -66,4 +67,35 @@ it("memberships of one page come back complete and in order, 90,000 of one group
   });
   for (const group of others)
     expect((await resumed.told.of(group, parts.get(group) ?? [])).addChildren).toEqual([large]);
+});
+
+it("people with hundreds of addresses each come back complete, fewer of them to a part", async () => {
+  const { staging, again } = stage();
+  const address = (): string => `smtp:${randomBytes(45).toString("base64url")}@contoso.example`;
+  const people = Array.from({ length: 200 }, (): PersonChange => {
+    const proxyAddresses = Array.from({ length: 300 }, address);
+    const record = { oid: randomUUID(), manager: null, fields: { proxyAddresses }, known: {} };
+    return { kind: "person", id: idOf(), op: "create", from: null, to: "active x", record };
+  });
+  for (const person of people) staging.plan("users", person.id, person, null, false);
+  const resumed = again(await staging.flush());
+  const found: Change[] = [];
+  for (let chunk = 0; chunk < resumed.chunks("people+"); chunk++)
+    found.push(...(await resumed.chunk("people+", chunk)));
+  expect(found).toEqual(people);
+});
+
+it("people as they mostly are share a part, by the hundred", async () => {
+  const { staging } = stage();
+  for (let number = 0; number < 1000; number++) {
+    const record = { oid: randomUUID(), manager: null, fields: { displayName: `Person ${number}` }, known: {} };
+    staging.plan(
+      "users",
+      idOf(),
+      { kind: "person", id: idOf(), op: "create", from: null, to: "active x", record },
+      null,
+      false,
+    );
+  }
+  expect(staging.chunks("people+")).toBe(3);
 });

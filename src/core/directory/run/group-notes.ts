@@ -10,7 +10,7 @@ export type Note = Lack | "unknown";
 
 type Noted = [Note, string][];
 
-/** Sealed, some 600 kB. */
+/** Packed and sealed, some 300 kB. */
 const notesPerPart = 10_000;
 
 export class GroupNotes {

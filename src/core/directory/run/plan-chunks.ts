@@ -4,10 +4,18 @@ import type { Pass } from "./cursor.ts";
 import type { ChunkPlace } from "./met-objects.ts";
 import type { WorkParts } from "./work-parts.ts";
 
-const changesPerChunk = 400;
 const putsAtOnce = 4;
 /** Ids in one membership change; a chunk of them stays far below 2 MB. */
 export const idsPerChange = 5000;
+/** A chunk is closed at this weight: some 350 people, or 5,000 ids of members. */
+const fullWeight = 10_000;
+
+/** What a change takes of a chunk. Most people weigh the same; lists of addresses may be long, and those of members are. */
+const weightOf = (change: Change): number => {
+  if (change.kind === "members") return 25 + 2 * (change.people.length + change.children.length);
+  const values: unknown[] = Object.values(change.record?.fields ?? {});
+  return values.reduce((sum: number, value) => sum + (Array.isArray(value) ? value.length : 0), 25);
+};
 
 export type PlannedChildren = Record<MembersChange["op"], Set<string>>;
 
@@ -17,14 +25,18 @@ interface PlannedGroup {
   children: PlannedChildren;
 }
 
-type Pending = Map<Pass, Map<number, Map<string, Change>>>;
+interface PendingChunk {
+  /** By object. */
+  changes: Map<string, Change>;
+  weight: number;
+}
 
 export class PlanChunks {
   readonly #parts: WorkParts;
   /** What is stored of a change. */
   readonly #form: (change: Change) => Change;
-  /** Not in `work` yet: by pass and number, and then by object. */
-  #pending: Pending = new Map();
+  /** Not in `work` yet: by pass and number. */
+  #pending = new Map<Pass, Map<number, PendingChunk>>();
   /** By document id; made when it is first asked for. */
   #members: Map<string, PlannedGroup> | null = null;
 
@@ -36,7 +48,7 @@ export class PlanChunks {
   /** How many changes are only in memory. */
   get unflushed(): number {
     let changes = 0;
-    for (const chunks of this.#pending.values()) for (const chunk of chunks.values()) changes += chunk.size;
+    for (const chunks of this.#pending.values()) for (const chunk of chunks.values()) changes += chunk.changes.size;
     return changes;
   }
 
@@ -47,23 +59,21 @@ export class PlanChunks {
 
   async get({ pass, chunk }: ChunkPlace): Promise<Change[]> {
     const pending = this.#pending.get(pass)?.get(chunk);
-    return pending ? [...pending.values()] : this.#parts.get<Change[]>(pass, chunk);
+    return pending ? [...pending.changes.values()] : this.#parts.get<Change[]>(pass, chunk);
   }
 
   append(change: Change): ChunkPlace {
     const pass = passOf(change);
-    const chunks = this.#pending.get(pass) ?? new Map<number, Map<string, Change>>();
+    const chunks = this.#pending.get(pass) ?? new Map<number, PendingChunk>();
     this.#pending.set(pass, chunks);
     const count = this.count(pass);
     const newest = chunks.get(count - 1);
-    const takes =
-      newest !== undefined &&
-      newest.size < changesPerChunk &&
-      (change.kind !== "members" || idsIn(newest) < idsPerChange);
+    const takes = newest !== undefined && newest.weight < fullWeight;
     const place = { pass, chunk: takes ? count - 1 : count };
-    const changes = takes ? newest : new Map<string, Change>();
-    chunks.set(place.chunk, changes);
-    changes.set(change.kind === "members" ? `${change.group} ${changes.size}` : change.id, change);
+    const chunk = takes ? newest : { changes: new Map<string, Change>(), weight: 0 };
+    chunks.set(place.chunk, chunk);
+    chunk.changes.set(change.kind === "members" ? `${change.group} ${chunk.changes.size}` : change.id, change);
+    chunk.weight += weightOf(change);
     if (this.#members && change.kind === "members") note(this.#members, place, change);
     return place;
   }
@@ -84,7 +94,7 @@ export class PlanChunks {
 
   async flush(): Promise<void> {
     const chunks = [...this.#pending].flatMap(([pass, ofPass]) =>
-      [...ofPass].map(([chunk, changes]) => ({ pass, chunk, changes })),
+      [...ofPass].map(([chunk, { changes }]) => ({ pass, chunk, changes })),
     );
     for (let at = 0; at < chunks.length; at += putsAtOnce)
       await Promise.all(
@@ -112,9 +122,6 @@ const passOf = (change: Change): Pass => {
   if (change.kind === "person") return change.op === "deactivate" || change.op === "keep" ? "people-" : "people+";
   return change.op === "remove" ? "groups-" : "groups+";
 };
-
-const idsIn = (changes: ReadonlyMap<string, Change>): number =>
-  [...changes.values()].reduce((sum, one) => sum + (one.kind === "members" ? one.people.length : 0), 0);
 
 const note = (members: Map<string, PlannedGroup>, place: ChunkPlace, { group, op, children }: MembersChange): void => {
   const planned = members.get(group) ?? { places: new Map(), children: { add: new Set(), remove: new Set() } };
