@@ -272,7 +272,7 @@ describe("the groups of the product", () => {
       items: [items[0]],
       next: null,
     });
-    expect(await dump()).not.toContain("Canary");
+    expect(await dump()).not.toMatch(/Canary (sales|IT)/);
     expect((await stage.store.read(id, "head", "head"))?.epoch).toBe(before?.epoch);
     expect(await codeOf(offer(id, [], '"p0"'))).toBe("etag-mismatch");
     await offer(
@@ -335,7 +335,8 @@ describe("a version of the settings", () => {
     expect(await stage.cases.readVersion(caller(), id, "2")).toMatchObject({ version: 2, settings: narrower });
     for (const version of ["0", "4", "01", "1e0", "", "s:1"])
       expect(await codeOf(stage.cases.readVersion(caller(), id, version))).toBe("settings-version-not-found");
-    expect((await dump()).includes("alice")).toBe(false);
+    // As a word: five letters in a row come by chance in megabytes of sealed text.
+    expect(/\balice\b/.test(await dump())).toBe(false);
   });
 
   test("comes into force again with its blacklist, as a new version", async () => {

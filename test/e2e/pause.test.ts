@@ -212,7 +212,7 @@ describe("a pause", { timeout: 120_000 }, () => {
 
   it("ends a run that is applying, and what it has applied by then stays", async () => {
     // A database as far away as a slow one: the run lasts long enough to be met.
-    await stack.cosmos!.setFaults({ latencyMs: 60 });
+    await stack.cosmos!.setFaults({ latencyMs: 150 });
     const applying = await connected({ users: 1500, seed: 62 });
     const paused = await pauseAndWatch(applying, () => metIn(applying, "applying"));
     await stack.cosmos!.setFaults({ latencyMs: 0 });

@@ -113,7 +113,7 @@ describe("a host that is killed", { timeout: 300_000 }, () => {
     const mutations = active.map((id) => ({ op: "update-user" as const, id, set: { jobTitle: "Promoted" } }));
     await stack.simulator.command("mutate", { tid: tenant.tid, mutations });
     // A database as far away as a real one, and further: the plan takes several commits, each its time.
-    await stack.cosmos?.setFaults({ latencyMs: 60 });
+    await stack.cosmos?.setFaults({ latencyMs: 150 });
     const run = await ask("delta");
     await met(run, "applying");
     await killed();

@@ -12,8 +12,10 @@ afterAll(() => api.close());
 
 const list = "/api/v1/connections";
 const records = async (workspace = "acme") => {
-  const month = new Date().toISOString().slice(0, 7);
-  return api.cases.edge.access.list(workspace, month, { limit: 200 });
+  // The clock of the API is ahead of the machine's by what other tests have waited.
+  const months = new Set([0, 3_600_000].map((ahead) => new Date(Date.now() + ahead).toISOString().slice(0, 7)));
+  const lists = [...months].map((month) => api.cases.edge.access.list(workspace, month, { limit: 200 }));
+  return (await Promise.all(lists)).flat();
 };
 
 describe("a page of another origin", () => {

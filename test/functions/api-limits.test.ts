@@ -30,7 +30,8 @@ describe("a workspace", () => {
     const { headers, body } = await ask();
     expect(Object.fromEntries(headers)).toMatchObject({
       "content-type": "application/problem+json",
-      "retry-after": "10",
+      // Whole seconds; some may have gone by.
+      "retry-after": expect.stringMatching(/^([6-9]|10)$/),
       "access-control-allow-origin": pageOrigin,
       "cache-control": "no-store",
     });
@@ -90,11 +91,8 @@ describe("an address", () => {
     const seen = await statuses(4, () => api.call("GET", path, from(ip)));
     expect(seen).not.toContain(429);
     const { status, headers } = await api.call("GET", path, from(ip));
-    expect([status, headers.get("retry-after"), headers.get("content-type")]).toEqual([
-      429,
-      "15",
-      "text/html; charset=utf-8",
-    ]);
+    expect([status, headers.get("content-type")]).toEqual([429, "text/html; charset=utf-8"]);
+    expect(headers.get("retry-after")).toMatch(/^1[0-5]$/);
     expect((await api.call("GET", path, from(`203.0.113.${number}`))).status).not.toBe(429);
   });
 

@@ -35,6 +35,7 @@ describe("settings", () => {
     ["groups.mapping.0.productGroup", { groups: { ...groups, mapping: [mapping("sales")] } }],
     ["attributes.jobTitle.from", { attributes: { ...attributes, jobTitle: { from: "salary", clear: false } } }],
     ["attributes.job title", { attributes: { "job title": { from: "jobTitle", clear: false } } }],
+    ["attributes.constructor", { attributes: { constructor: { from: "jobTitle", clear: false } } }],
     ["leaving.afterDays", { leaving: { ...leaving, afterDays: 0 } }],
     ["guard.offUntil", { guard: { ...guard, offUntil: "2999-01-01T00:00:00Z" } }],
     ["guard", { guard: undefined }],

@@ -19,6 +19,9 @@ interface Forms {
   fieldAt(steps: Steps, at?: string): { step: { id: string }; field: { path: string } } | null;
 }
 
+/** For what happens by itself, on a machine that may have other things to do. */
+const patience = { timeout: 30_000 };
+
 const sailors = "5a110125-2222-4333-8444-555555555555";
 
 let api: ApiStage;
@@ -231,7 +234,7 @@ describe("an administrator in front of the page", () => {
     page.message(pageOrigin, null);
     expect(calls).toEqual([]);
     page.message(pageOrigin, { type: "access-token", token });
-    await vi.waitFor(() => page.labelled("Data connection"));
+    await vi.waitFor(() => page.labelled("Data connection"), patience);
     expect(calls).toEqual(["GET /api/v1/connections?limit=200"]);
   });
 
@@ -239,10 +242,10 @@ describe("an administrator in front of the page", () => {
     page = opened();
     page.labelled("Access token").value = await api.tokenFor("acme");
     page.form().fire("submit");
-    await vi.waitFor(() => page.labelled("Data connection"));
+    await vi.waitFor(() => page.labelled("Data connection"), patience);
     page.labelled("Data connection").value = id;
     page.form().fire("submit");
-    await vi.waitFor(() => expect(page.byId("title").textContent).toBe("Before you begin"));
+    await vi.waitFor(() => expect(page.byId("title").textContent).toBe("Before you begin"), patience);
     expect(page.byId("title").isFocused).toBe(true);
   });
 
@@ -262,11 +265,11 @@ describe("an administrator in front of the page", () => {
         choose("Minutes between", "60");
       }
       if (title === "Addresses that stay out") {
-        await vi.waitFor(() => expect(page.byId("blacklist").getAttribute("disabled")).toBeNull());
+        await vi.waitFor(() => expect(page.byId("blacklist").getAttribute("disabled")).toBeNull(), patience);
         page.byId("blacklist").value = "*@outside.example\nada@contoso.example";
       }
       page.form().fire("submit");
-      await vi.waitFor(() => expect(page.byId("title").textContent).not.toBe(title));
+      await vi.waitFor(() => expect(page.byId("title").textContent).not.toBe(title), patience);
       await said("Saved.");
     }
     const { steps } = await readSetup();
@@ -295,7 +298,7 @@ describe("an administrator in front of the page", () => {
   test("finds groups by name and adds one", async () => {
     page.labelled("Name of a group").value = "Sailors";
     page.button("Find groups").fire("click");
-    await vi.waitFor(() => page.button("Add Sailors"));
+    await vi.waitFor(() => page.button("Add Sailors"), patience);
     page.button("Add Sailors").fire("click");
     expect(page.labelled("Selected groups").value).toBe(sailors);
   });
@@ -338,10 +341,10 @@ describe("an administrator in front of the page", () => {
     choose("Whoever leaves", "remove");
     choose("Days until removal", "45");
     page.form().fire("submit");
-    await vi.waitFor(() => page.labelled("Access token"));
+    await vi.waitFor(() => page.labelled("Access token"), patience);
     page.labelled("Access token").value = await api.tokenFor("acme");
     page.form().fire("submit");
-    await vi.waitFor(() => expect(page.byId("title").textContent).toBe("When somebody leaves"));
+    await vi.waitFor(() => expect(page.byId("title").textContent).toBe("When somebody leaves"), patience);
     expect(page.labelled("Days until removal").value).toBe("45");
   });
 });

@@ -32,7 +32,7 @@ test("closes in order when stopped and without a word when killed", async () => 
   await stopped.stop();
   expect(await stopped.exited).toEqual({ code: 0, signal: null });
   expect(readFileSync(fixture("echo").trace, "utf8")).toBe("echo\nexit 0\n");
-  await vi.waitFor(() => expect(lines).toContain("closing"));
+  await vi.waitFor(() => expect(lines).toContain("closing"), { timeout: 30_000 });
 
   const killed = await startChild<ChildFixture, ChildReport>(module, fixture("never-closes"));
   await killed.kill();

@@ -94,8 +94,9 @@ test("a body arrives when its length was announced, and only then", async () => 
 test("a failure is an empty 500 for the caller and one line in the log", async () => {
   const answer = await send(`${host.url}/fails`);
   expect([answer.status, answer.body]).toEqual([500, ""]);
-  await vi.waitFor(() =>
-    expect(host.lines.join("\n")).toMatch(/^\[error\] fails [0-9a-f-]{36} Error: the database said\\nno.*$/m),
+  await vi.waitFor(
+    () => expect(host.lines.join("\n")).toMatch(/^\[error\] fails [0-9a-f-]{36} Error: the database said\\nno.*$/m),
+    { timeout: 30_000 },
   );
 });
 
@@ -115,7 +116,9 @@ test("writes cookies and leaves the answer's status and headers alone", async ()
 
 test("hooks may replace a handler and its result, and redact a line of the log", async () => {
   expect((await send(`${host.url}/hooked`)).body).toBe("replaced by a hook");
-  await vi.waitFor(() => expect(host.lines.join("\n")).toMatch(/^\[information\] hooked \S+ \(redacted\)$/m));
+  await vi.waitFor(() => expect(host.lines.join("\n")).toMatch(/^\[information\] hooked \S+ \(redacted\)$/m), {
+    timeout: 30_000,
+  });
 });
 
 test("keeps the contract of the worker: nothing is registered or set up late, no unknown hook", async () => {

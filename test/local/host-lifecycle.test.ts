@@ -38,7 +38,7 @@ test("an exception that nobody catches ends the host with code 1", async () => {
   const host = await startFixture();
   await send(`${host.url}/crash`).catch(() => undefined);
   expect(await host.exited).toEqual({ code: 1, signal: null });
-  await vi.waitFor(() => expect(host.lines.join("\n")).toContain("nobody catches this"));
+  await vi.waitFor(() => expect(host.lines.join("\n")).toContain("nobody catches this"), { timeout: 30_000 });
 });
 
 test("answers what is open before it stops, and tells the app", async () => {

@@ -38,7 +38,7 @@ const startWithStatus = async (name: string, daily: object | undefined) => {
   mkdirSync(statusDir, { recursive: true });
   const file = join(statusDir, "daily.json");
   if (daily) writeFileSync(file, JSON.stringify(daily));
-  const host = await startFixture({ statusDir });
+  const host = await startFixture({ statusDir, env: { DAILY: "0 0 3 * * *" } });
   const status = (): { last: string | null; next: string } => JSON.parse(readFileSync(file, "utf8"));
   return { host, status };
 };

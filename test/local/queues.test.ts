@@ -149,7 +149,7 @@ test("a message that somebody else took meanwhile is theirs", async () => {
   await host.traced((line) => line.ended === "taken");
   await post({ name: "after" });
   await host.traced((line) => line.ended === "after");
-  await vi.waitFor(async () => expect(await waiting(jobs)).toBe(1));
+  await vi.waitFor(async () => expect(await waiting(jobs)).toBe(1), { timeout: 30_000 });
   await host.stop();
   expect(host.lines.filter((line) => line.startsWith("[warning]"))).toEqual([]);
 });

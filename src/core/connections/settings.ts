@@ -67,7 +67,11 @@ const names = Object.keys(attributeCatalogue) as [CatalogueName, ...CatalogueNam
 /** Field of the product -> Graph property. */
 export const AttributeSettings = z
   .record(
-    z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/),
+    z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/)
+      // Every object has such a property already: `constructor`, `toString`.
+      .refine((name) => !(name in {}), "No field can have this name."),
     z.strictObject({
       from: z.enum(names),
       /** A value that ends in Entra ID ends in the product as well; otherwise the last one stays. */

@@ -154,7 +154,7 @@ export const runKey = (content: RunKeyContent): ContentKey =>
 export type MacPurpose = "person" | "mail" | "upn" | "product-user" | "content" | "plan" | "group";
 
 export const mac = (ring: Pick<KeyRing, "index">, purpose: MacPurpose, text: string): Buffer =>
-  createHmac("sha256", ring.index).update(purpose).update("\0").update(text).digest();
+  createHmac("sha256", ring.index).update(`${purpose}\0${text}`).digest();
 
 /** The pseudonym of an object id: document id, URL part, log subject. 22 characters. */
 export const personId = (ring: Pick<KeyRing, "index">, objectId: string): string =>

@@ -5,7 +5,6 @@
  *
  * Packing runs on threads of its own, while the program goes on.
  */
-import { promisify } from "node:util";
 import { deflateRaw, inflateRaw } from "node:zlib";
 import type { Ambient } from "../ambient.ts";
 import { type ContentKey, openBytes, type Place, type Sealed, sealBytes } from "./seal.ts";
@@ -15,16 +14,21 @@ declare const packedValue: unique symbol;
 export type Packed<T> = Sealed<{ readonly [packedValue]: T }>;
 
 const fastest = 1;
-const deflate = promisify<string, { level: number }, Buffer>(deflateRaw);
-const inflate = promisify<Buffer, Buffer>(inflateRaw);
+
+const deflate = (text: string): Promise<Buffer> =>
+  new Promise((resolve, reject) =>
+    deflateRaw(text, { level: fastest }, (error, packed) => (error ? reject(error) : resolve(packed))),
+  );
+
+const inflate = (packed: Buffer): Promise<Buffer> =>
+  new Promise((resolve, reject) => inflateRaw(packed, (error, content) => (error ? reject(error) : resolve(content))));
 
 export const sealPacked = async <T>(
   ambient: Pick<Ambient, "randomBytes">,
   key: ContentKey,
   place: Place,
   value: T,
-): Promise<Packed<T>> =>
-  sealBytes(ambient, key, place, await deflate(JSON.stringify(value), { level: fastest })) as Packed<T>;
+): Promise<Packed<T>> => sealBytes(ambient, key, place, await deflate(JSON.stringify(value))) as Packed<T>;
 
 /** Throws `SealBroken` when anything is not exactly what was sealed. */
 export const openPacked = async <T>(key: ContentKey, place: Place, packed: Packed<T>): Promise<T> =>

@@ -109,17 +109,26 @@ export const overlayPerson = (
   const before = known && !complete ? factsOf(known) : null;
   const factNow = (name: Decisive): FieldValue | null =>
     name in object ? data(attributeCatalogue[name].type, object[name]) : (before?.[name] ?? null);
-  const facts = Object.fromEntries(decisive.map((name) => [name, factNow(name)])) as Facts;
-  return { fields, known: besides(facts, fields), kept };
+  return { fields, known: besides(factsBy(factNow), fields), kept };
 };
 
 export const overlayGroup = (known: Fields | undefined, object: Properties): Overlay =>
   overlay(groupSources, known, object, false);
 
-export const factsOf = ({ fields, known }: Pick<PersonRecord, "fields" | "known">): Facts => {
-  const fact = (name: Decisive): FieldValue | null => (name in known ? (known[name] ?? null) : (fields[name] ?? null));
-  return Object.fromEntries(decisive.map((name) => [name, fact(name)])) as Facts;
-};
+export const factOf = ({ fields, known }: Pick<PersonRecord, "fields" | "known">, name: Decisive): FieldValue | null =>
+  name in known ? (known[name] ?? null) : (fields[name] ?? null);
+
+export const factsOf = (record: Pick<PersonRecord, "fields" | "known">): Facts =>
+  factsBy((name) => factOf(record, name));
+
+const factsBy = (fact: (name: Decisive) => FieldValue | null): Facts => ({
+  accountEnabled: fact("accountEnabled"),
+  mail: fact("mail"),
+  otherMails: fact("otherMails"),
+  proxyAddresses: fact("proxyAddresses"),
+  userPrincipalName: fact("userPrincipalName"),
+  userType: fact("userType"),
+});
 
 export const sameValue = (one: FieldValue | null | undefined, other: FieldValue | null | undefined): boolean =>
   one === other || (Array.isArray(one) && Array.isArray(other) && JSON.stringify(one) === JSON.stringify(other));
@@ -136,10 +145,11 @@ export const underAttributes = (
 };
 
 /** What no field of the same name tells of the facts. */
-const besides = (facts: Facts, fields: Fields): Partial<Facts> =>
-  Object.fromEntries(
-    decisive.filter((name) => !sameValue(facts[name], fields[name] ?? null)).map((name) => [name, facts[name]]),
-  );
+const besides = (facts: Facts, fields: Fields): Partial<Facts> => {
+  const known: Partial<Facts> = {};
+  for (const name of decisive) if (!sameValue(facts[name], fields[name] ?? null)) known[name] = facts[name];
+  return known;
+};
 
 /** What has to be asked of Graph for these fields; in the order of the catalogue, so that the same fields give the same question. */
 export const propertiesFor = (attributes: AttributeSettings): CatalogueName[] => {

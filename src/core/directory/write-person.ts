@@ -9,7 +9,7 @@ import { ids, type PersonDoc, type Stored } from "../store/documents.ts";
 import type { DirectoryStore } from "../store/ports.ts";
 import { personPlace } from "./places.ts";
 import { hashIn, type PersonChange } from "./plan.ts";
-import { factsOf, type PersonRecord } from "./records.ts";
+import { factOf, type PersonRecord } from "./records.ts";
 import { personDifference } from "./run/differences.ts";
 import { knownPerson } from "./run/known.ts";
 
@@ -135,7 +135,7 @@ export const retiredPerson = (
 
 const addressIndexes = (ring: KeyRing, record: PersonRecord | null): Pick<PersonDoc, "mailIndex" | "upnIndex"> => {
   if (!record) return { mailIndex: null, upnIndex: null };
-  const { mail, userPrincipalName } = factsOf(record);
+  const [mail, userPrincipalName] = [factOf(record, "mail"), factOf(record, "userPrincipalName")];
   return {
     mailIndex: typeof mail === "string" ? blindIndex(ring, "mail", mail) : null,
     upnIndex: typeof userPrincipalName === "string" ? blindIndex(ring, "upn", userPrincipalName) : null,

@@ -18,7 +18,7 @@ export interface ResolveNeeds extends CommitNeeds {
 }
 
 const connectionsPerTick = 100;
-const operationsPerConnection = 50;
+const operationsPerPage = 50;
 /** 5 minutes, 10, 20 ... : what cannot be told after some ten hours is recorded as unknown. */
 const maxChecks = 7;
 const firstPauseMilliseconds = 300_000;
@@ -39,7 +39,7 @@ export const resolveOperations = (needs: ResolveNeeds, catalogue: Catalogue) => 
   for (const connectionId of await needs.store.dueToCheck(needs.ambient.now(), connectionsPerTick)) {
     const connection = await contextOf(needs, connectionId).catch(noAnswer);
     if (!connection) continue;
-    for (const doc of await needs.store.list(connectionId, "operation", { limit: operationsPerConnection })) {
+    for await (const doc of unsettled(needs.store, connectionId)) {
       if (doc.checkAt > needs.ambient.now()) continue;
       checked++;
       if (await resolve(needs, connection, doc, { catalogue, noAnswer })) settled++;
@@ -48,6 +48,21 @@ export const resolveOperations = (needs: ResolveNeeds, catalogue: Catalogue) => 
   if (faults.length > 0) throw faults[0];
   return { checked, settled };
 };
+
+/** Those that are not due yet may be the first of very many. */
+async function* unsettled(
+  store: Pick<DirectoryStore, "list">,
+  connectionId: string,
+): AsyncIterable<Stored<OperationDoc>> {
+  for (let after: string | undefined = ""; after !== undefined; ) {
+    const page: Stored<OperationDoc>[] = await store.list(connectionId, "operation", {
+      after,
+      limit: operationsPerPage,
+    });
+    yield* page;
+    after = page.length < operationsPerPage ? undefined : page.at(-1)?.id;
+  }
+}
 
 /** Null while it cannot be opened, or is being deleted with all its operations: the others are not held up. */
 const contextOf = async (needs: ResolveNeeds, connectionId: string): Promise<ConnectionContext | null> => {

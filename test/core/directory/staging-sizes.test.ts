@@ -1,5 +1,6 @@
 /** Staged parts stay below what the database takes for a document, however much one page or one stretch of reading brings. */
 import { randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { keyRing, newRingContent, newRunKey } from "../../../src/core/crypto/key-ring.ts";
 import type { Change, PersonChange } from "../../../src/core/directory/plan.ts";
@@ -7,6 +8,7 @@ import { readAll } from "../../../src/core/directory/run/basis.ts";
 import { newCursor } from "../../../src/core/directory/run/cursor.ts";
 import { noCounts } from "../../../src/core/directory/run/round.ts";
 import { Staging } from "../../../src/core/directory/run/staging.ts";
+import { AppError } from "../../../src/core/errors.ts";
 import type { WorkStore } from "../../../src/core/store/ports.ts";
 import { testAmbient } from "../test-ambient.ts";
 
@@ -18,10 +20,12 @@ const ring = keyRing(newRingContent(ambient));
 const { key } = newRunKey(ambient);
 const idOf = (): string => randomBytes(16).toString("base64url");
 
-const stage = () => {
+/** @param before what happens before a part is put */
+const stage = (before: (id: string) => Promise<void> | void = () => {}) => {
   const parts = new Map<string, string>();
   const work: WorkStore = {
     put: async (_run, { id, content }) => {
+      await before(id);
       expect(content.length).toBeLessThan(maxContent);
       parts.set(id, content);
     },
@@ -31,6 +35,7 @@ const stage = () => {
   const needs = { ambient, work, ring, runId: "r", owner: "o", key, counts: noCounts(), dry: false };
   const cursor = newCursor(readAll, true, null);
   return {
+    parts,
     staging: new Staging(needs, cursor),
     again: (staged: object) => new Staging(needs, { ...cursor, ...staged }),
   };
@@ -69,21 +74,24 @@ it("memberships of one page come back complete and in order, 90,000 of one group
     expect((await resumed.told.of(group, parts.get(group) ?? [])).addChildren).toEqual([large]);
 });
 
-it("people with hundreds of addresses each come back complete, fewer of them to a part", async () => {
-  const { staging, again } = stage();
-  const address = (): string => `smtp:${randomBytes(45).toString("base64url")}@contoso.example`;
-  const people = Array.from({ length: 200 }, (): PersonChange => {
-    const proxyAddresses = Array.from({ length: 300 }, address);
-    const record = { oid: randomUUID(), manager: null, fields: { proxyAddresses }, known: {} };
-    return { kind: "person", id: idOf(), op: "create", from: null, to: "active x", record };
-  });
-  for (const person of people) staging.plan("users", person.id, person, null, false);
-  const resumed = again(await staging.flush());
-  const found: Change[] = [];
-  for (let chunk = 0; chunk < resumed.chunks("people+"); chunk++)
-    found.push(...(await resumed.chunk("people+", chunk)));
-  expect(found).toEqual(people);
-});
+it.each(["fields", "known"] as const)(
+  "people with hundreds of addresses each in their %s come back complete, fewer of them to a part",
+  async (where) => {
+    const { staging, again } = stage();
+    const address = (): string => `smtp:${randomBytes(45).toString("base64url")}@contoso.example`;
+    const people = Array.from({ length: 200 }, (): PersonChange => {
+      const proxyAddresses = Array.from({ length: 300 }, address);
+      const record = { oid: randomUUID(), manager: null, fields: {}, known: {}, [where]: { proxyAddresses } };
+      return { kind: "person", id: idOf(), op: "create", from: null, to: "active x", record };
+    });
+    for (const person of people) staging.plan("users", person.id, person, null, false);
+    const resumed = again(await staging.flush());
+    const found: Change[] = [];
+    for (let chunk = 0; chunk < resumed.chunks("people+"); chunk++)
+      found.push(...(await resumed.chunk("people+", chunk)));
+    expect(found).toEqual(people);
+  },
+);
 
 it("people as they mostly are share a part, by the hundred", async () => {
   const { staging } = stage();
@@ -98,4 +106,18 @@ it("people as they mostly are share a part, by the hundred", async () => {
     );
   }
   expect(staging.chunks("people+")).toBe(3);
+});
+
+it("a part that cannot be written fails the flush when no other is on its way any more", async () => {
+  const { staging, parts } = stage((id) => {
+    if (id.startsWith("people+:0")) throw new AppError("store-unavailable");
+    return pause(20);
+  });
+  for (let number = 0; number < 1000; number++) {
+    const id = idOf();
+    const record = { oid: randomUUID(), manager: null, fields: { displayName: `Person ${number}` }, known: {} };
+    staging.plan("users", id, { kind: "person", id, op: "create", from: null, to: "active x", record }, null, false);
+  }
+  await expect(staging.flush()).rejects.toThrow(AppError);
+  expect([...parts.keys()].map((id) => id.split(":")[1]).toSorted()).toEqual(["1", "2"]);
 });

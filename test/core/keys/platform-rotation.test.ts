@@ -63,6 +63,7 @@ describe("a new generation", () => {
 
   test("leaves open what the one before has sealed: records, cursors, links that were sent, drafts", async () => {
     const draft = await stage.draft(caller(), "Old draft");
+    const month = new Date(stage.ambient.now()).toISOString().slice(0, 7);
     const use = { route: "r", workspaceId: "w", parameters: {} };
     const cursor = await sealedCursors(stage.ambient, stage.needs.keys).seal(use, "after");
     await care();
@@ -74,7 +75,6 @@ describe("a new generation", () => {
     expect(await sealedCursors(stage.ambient, keys).open(use, cursor)).toBe("after");
     await keys.ring(draft.id);
     const log = makeAccessLog({ ambient: stage.ambient, keys, store: accessStore(stage.cosmos.access) });
-    const month = new Date(stage.ambient.now()).toISOString().slice(0, 7);
     expect((await log.list("acme", month, { limit: 10 })).map(({ what }) => what)).toContain("connection-created");
   });
 

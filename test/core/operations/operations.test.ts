@@ -212,6 +212,17 @@ describe("an answer that was lost", () => {
     expect((await told()).at(-1)).toBe("unknown checked");
   });
 
+  test("is found out also when it is one of very many, those before it not being due yet", async () => {
+    const world = newWorld();
+    world.answer = { error: new AppError("graph-unavailable"), hasEffect: true };
+    for (let number = 0; number < 52; number++) await run(world);
+    const waiting = await stage.store.list(connection.connectionId, "operation", { limit: 51 });
+    const later = stage.ambient.now() + 10 * callMilliseconds;
+    for (const doc of waiting) await postpone(stage.needs, doc, later);
+    stage.ambient.advance(callMilliseconds + 1);
+    expect(await tick(world.operation)).toEqual({ checked: 1, settled: 1 });
+  });
+
   test("is recorded once, also by two timers at the same time", async () => {
     const world = newWorld();
     world.answer = { error: new AppError("graph-unavailable"), hasEffect: true };

@@ -190,7 +190,8 @@ describe("an endpoint that fails", () => {
     await tell();
     await pass(deadAfterMilliseconds - hour, hour);
     expect(await viewOf("crm")).toMatchObject({ state: "failing" });
-    stage.ambient.advance(7 * hour);
+    // Beyond the longest back-off, six hours and a quarter of them.
+    stage.ambient.advance(8 * hour);
     expect(await tell()).toMatchObject({ died: 1 });
     const attempts = stage.crm.received.length;
     expect((await stage.head(connection)).tellAt).toBeNull();
@@ -223,9 +224,9 @@ describe("an endpoint that does not answer", () => {
     const { promise: hangs, resolve: goOn } = Promise.withResolvers<number>();
     stage.crm.answer = () => hangs;
     const first = tell();
-    await expect.poll(() => stage.crm.received.length + stage.billing.received.length).toBe(2);
+    await expect.poll(() => stage.crm.received.length + stage.billing.received.length, { timeout: 30_000 }).toBe(2);
     // The turn with the endpoint that hangs stays with the first; the other endpoint's row is written when its answer is there.
-    await expect.poll(async () => (await viewOf("billing"))?.sequence).toBe(1);
+    await expect.poll(async () => (await viewOf("billing"))?.sequence, { timeout: 30_000 }).toBe(1);
     await stage.change(connection);
     stage.ambient.advance(pauseBetweenEvents);
     expect(await tell()).toMatchObject({ delivered: 1, waiting: 1 });

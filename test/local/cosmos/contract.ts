@@ -15,11 +15,15 @@ export interface CosmosUnderTest {
 }
 
 export const cosmosContract = (open: () => Promise<CosmosUnderTest>): void => {
-  let cosmos: CosmosUnderTest;
+  let cosmos: CosmosUnderTest | undefined;
+  const opened = (): CosmosUnderTest => {
+    if (!cosmos) throw new Error("The database under test was not reached.");
+    return cosmos;
+  };
   beforeAll(async () => {
     cosmos = await open();
   });
-  afterAll(() => cosmos.close());
-  documentContract(() => cosmos);
-  queryContract(() => cosmos);
+  afterAll(() => cosmos?.close());
+  documentContract(opened);
+  queryContract(opened);
 };

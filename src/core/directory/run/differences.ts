@@ -8,7 +8,8 @@ export const fieldDifference = (
   after: Readonly<Record<string, FieldValue>>,
 ): FieldChange[] => {
   const changes: FieldChange[] = [];
-  for (const field of Object.keys({ ...before, ...after }).toSorted())
+  const added = Object.keys(after).filter((field) => !Object.hasOwn(before, field));
+  for (const field of [...Object.keys(before), ...added].toSorted())
     if (!sameValue(before[field], after[field]))
       changes.push({ field, before: before[field] ?? null, after: after[field] ?? null });
   return changes;

@@ -13,7 +13,8 @@ const fullWeight = 10_000;
 /** What a change takes of a chunk. Most people weigh the same; lists of addresses may be long, and those of members are. */
 const weightOf = (change: Change): number => {
   if (change.kind === "members") return 25 + 2 * (change.people.length + change.children.length);
-  const values: unknown[] = Object.values(change.record?.fields ?? {});
+  const known = change.kind === "person" ? change.record?.known : {};
+  const values: unknown[] = [...Object.values(change.record?.fields ?? {}), ...Object.values(known ?? {})];
   return values.reduce((sum: number, value) => sum + (Array.isArray(value) ? value.length : 0), 25);
 };
 
@@ -96,12 +97,15 @@ export class PlanChunks {
     const chunks = [...this.#pending].flatMap(([pass, ofPass]) =>
       [...ofPass].map(([chunk, { changes }]) => ({ pass, chunk, changes })),
     );
-    for (let at = 0; at < chunks.length; at += putsAtOnce)
-      await Promise.all(
+    for (let at = 0; at < chunks.length; at += putsAtOnce) {
+      const puts = await Promise.allSettled(
         chunks
           .slice(at, at + putsAtOnce)
           .map(({ pass, chunk, changes }) => this.#parts.put(pass, chunk, [...changes.values()].map(this.#form))),
       );
+      // When one has failed the slice may end, and by then no other is on its way.
+      for (const put of puts) if (put.status === "rejected") throw put.reason;
+    }
     this.#pending = new Map();
   }
 
