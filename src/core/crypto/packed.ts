@@ -7,7 +7,7 @@
  */
 import { deflateRaw, inflateRaw } from "node:zlib";
 import type { Ambient } from "../ambient.ts";
-import { type ContentKey, openBytes, type Place, type Sealed, sealBytes } from "./seal.ts";
+import { type ContentKey, openBytes, type Place, SealBroken, type Sealed, sealBytes, valueIn } from "./seal.ts";
 
 declare const packedValue: unique symbol;
 /** JSON of a `T`, packed and sealed. */
@@ -21,7 +21,9 @@ const deflate = (text: string): Promise<Buffer> =>
   );
 
 const inflate = (packed: Buffer): Promise<Buffer> =>
-  new Promise((resolve, reject) => inflateRaw(packed, (error, content) => (error ? reject(error) : resolve(content))));
+  new Promise((resolve, reject) =>
+    inflateRaw(packed, (error, content) => (error ? reject(new SealBroken()) : resolve(content))),
+  );
 
 export const sealPacked = async <T>(
   ambient: Pick<Ambient, "randomBytes">,
@@ -30,6 +32,6 @@ export const sealPacked = async <T>(
   value: T,
 ): Promise<Packed<T>> => sealBytes(ambient, key, place, await deflate(JSON.stringify(value))) as Packed<T>;
 
-/** Throws `SealBroken` when anything is not exactly what was sealed. */
+/** Throws `SealBroken` when anything is not exactly what was packed and sealed. */
 export const openPacked = async <T>(key: ContentKey, place: Place, packed: Packed<T>): Promise<T> =>
-  JSON.parse((await inflate(openBytes(key, place, packed))).toString("utf8")) as T;
+  valueIn(await inflate(openBytes(key, place, packed)));

@@ -8,7 +8,7 @@ import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
 import type { Ambient } from "../ambient.ts";
 
 declare const sealedValue: unique symbol;
-/** JSON of a `T`, sealed. Only `seal` makes one, and stores accept nothing else where content goes. */
+/** JSON of a `T`, sealed. Only `seal` and `sealPacked` make one, and stores accept nothing else where content goes. */
 export type Sealed<T> = string & { readonly [sealedValue]: T };
 
 export interface ContentKey {
@@ -43,8 +43,7 @@ export const seal = <T>(ambient: Pick<Ambient, "randomBytes">, key: ContentKey, 
   sealBytes(ambient, key, place, Buffer.from(JSON.stringify(value))) as Sealed<T>;
 
 /** Throws `SealBroken` when anything - content, place, key - is not exactly what was sealed. */
-export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T =>
-  JSON.parse(openBytes(key, place, sealed).toString("utf8")) as T;
+export const open = <T>(key: ContentKey, place: Place, sealed: Sealed<T>): T => valueIn(openBytes(key, place, sealed));
 
 /** Bytes as they are; `seal` puts a value into JSON first. */
 export const sealBytes = (
@@ -76,6 +75,15 @@ export const openBytes = (key: ContentKey, place: Place, sealed: string): Buffer
     // `update` releases text before it is authenticated: nothing is used until `final` has agreed.
     const head = decipher.update(bytes.subarray(ivBytes, bytes.length - tagBytes));
     return Buffer.concat([head, decipher.final()]);
+  } catch {
+    throw new SealBroken();
+  }
+};
+
+/** What was sealed otherwise is no value. The parser's own error would quote the content. */
+export const valueIn = <T>(content: Buffer): T => {
+  try {
+    return JSON.parse(content.toString("utf8")) as T;
   } catch {
     throw new SealBroken();
   }

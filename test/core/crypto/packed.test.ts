@@ -2,7 +2,7 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { openPacked, type Packed, sealPacked } from "../../../src/core/crypto/packed.ts";
-import { type ContentKey, type Place, SealBroken, seal } from "../../../src/core/crypto/seal.ts";
+import { type ContentKey, open, type Place, SealBroken, type Sealed, seal } from "../../../src/core/crypto/seal.ts";
 import { testAmbient } from "../test-ambient.ts";
 
 const ambient = testAmbient();
@@ -31,4 +31,11 @@ it("is opened by nobody from another place, under another key, or altered", asyn
   await expect(openPacked(key, { ...place, document: "people+:1:w" }, packed)).rejects.toThrow(SealBroken);
   await expect(openPacked(other, place, packed)).rejects.toThrow(SealBroken);
   await expect(openPacked(key, place, altered)).rejects.toThrow(SealBroken);
+});
+
+it("is not taken for what was sealed without being packed, nor the other way round, and quotes neither", async () => {
+  const packed = (await sealPacked(ambient, key, place, "Seville")) as Sealed<unknown> as Sealed<string>;
+  const sealed = seal(ambient, key, place, "Seville") as Sealed<unknown> as Packed<string>;
+  expect(() => open(key, place, packed)).toThrow(SealBroken);
+  await expect(openPacked(key, place, sealed)).rejects.toThrow(SealBroken);
 });
