@@ -50,9 +50,9 @@ const record = {
 };
 
 export const benchKeys = async (repetitions = 50_000): Promise<KeysResult> => {
-  const randomBytes = pooledRandomBytes();
-  const ulid = monotonicFactory(randomFraction(randomBytes));
-  const ambient: Ambient = { now: Date.now, randomBytes, ulid: () => ulid().toLowerCase() };
+  const pooled = pooledRandomBytes();
+  const ulid = monotonicFactory(randomFraction(pooled));
+  const ambient: Ambient = { now: Date.now, randomBytes: pooled, ulid: () => ulid().toLowerCase() };
   const ring = keyRing(newRingContent(ambient));
   const connectionId = ambient.ulid();
   const person = "q1vXq5m0vYtT3bq0vXh1Ig";

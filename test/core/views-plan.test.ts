@@ -256,7 +256,7 @@ it("keeps no name, address, object id or attribute of anybody, be the plan small
     const run = await dryRun(s);
     const parts = await workOf(run);
     const opened = await Promise.all(
-      parts.map((part) => (part.kind === "seen" ? part : openedPart(s.context, run, parts, part))),
+      parts.map(async (part) => (part.kind === "seen" ? part : openedPart(s.context, run, parts, part))),
     );
     const text = JSON.stringify(opened);
     // The plan is there, and what is looked for could be found.
