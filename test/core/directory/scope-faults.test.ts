@@ -156,13 +156,15 @@ describe("a worker that dies", () => {
     { title: "everybody, and groups of the product", one: everybody, other: narrow, seed: 33 },
   ] as const;
   const stride = process.env.LONG ? 1 : 4;
+  const lastCommit = 120;
   for (const { title, one, other, seed } of settings)
     it(`at any commit of a round loses and doubles nothing: ${title}`, { timeout: 600_000 }, async () => {
       const scenario = await openScenario(stage, { seed, choice: one, users: 90, groups: 18 });
       await scenario.sync("full");
       await scenario.agrees();
       const places = new Set<string>();
-      for (let at = 1, survived = 0; survived < 2; at += stride) {
+      // The tenant grows with each round, and so does the round: commit by commit one would never come to its end.
+      for (let at = 1, survived = 0; survived < 2 && at <= lastCommit; at += stride) {
         scenario.live(seed * 1000 + at, 12);
         const toOther = places.size % 2 === 0;
         await scenario.choose(toOther ? other : one, toOther ? seed : seed + at);
