@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { AppError } from "../../core/errors.ts";
 
 const equalPagesInRow = 5;
+/** Empty pages are ordinary and may come many times in a row. */
+const emptyPagesInRow = 1_000;
 
 /** Pages are equal that tell of the same objects; of a large group, also of the same members. */
 interface Told {
@@ -10,12 +12,10 @@ interface Told {
   members?: readonly { id: string }[];
 }
 
-const tokenOf = (objects: readonly Told[]): string => {
+const fingerprint = (objects: readonly Told[]): string => {
   const told = objects.map(({ id, members }) => [id, members?.length, members?.[0]?.id, members?.at(-1)?.id]);
   return createHash("sha256").update(JSON.stringify(told)).digest("base64");
 };
-/** Empty pages are ordinary and may come many times in a row. */
-const emptyPagesInRow = 1_000;
 
 export interface LoopGuard {
   /** `link` is the one that was asked for. Throws `graph-unavailable` when one page too many was equal to those before it. */
@@ -30,7 +30,7 @@ export const loopGuard = (): LoopGuard => {
       const before = reads.get(read);
       reads.delete(read);
       if (ends) return;
-      const hash = tokenOf(objects);
+      const hash = fingerprint(objects);
       const equalBefore = before?.hash === hash ? before.times : 0;
       // The same link again is a repetition of ours, after a crash or a pause.
       const times = equalBefore > 0 && before?.link === link ? equalBefore : equalBefore + 1;

@@ -28,7 +28,7 @@ const doneIn = ({ cursor, counts }: Pick<Round, "cursor" | "counts">): number =>
   const { at, staged } = cursor;
   if (at.phase === "reading") return counts.peopleRead + counts.groupsRead;
   if (at.phase === "weighing") return 0;
-  // Staged parts are of one size but for the last of each pass.
+  // Staged parts are of about one size, but for the last of each pass: this is an estimate.
   const parts = passes.reduce((sum, pass) => sum + staged[pass], 0);
   const applied = passes.slice(0, at.pass).reduce((sum, pass) => sum + staged[pass], at.chunk);
   return parts === 0 ? 0 : Math.round((planned(counts) * applied) / parts);
